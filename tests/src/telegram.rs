@@ -109,6 +109,16 @@ impl Person {
     /// # Panics
     /// When the webhook refuses the update.
     pub async fn says(&self, update: u64, fields: Value) -> String {
+        let answer = self.sends(update, "message", fields).await;
+        answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// Sends update number `update` of this kind, a message with these fields, and returns the answer of the webhook. The
+    /// message has the number of the update, unless a field names another.
+    ///
+    /// # Panics
+    /// When the webhook refuses the update.
+    pub async fn sends(&self, update: u64, kind: &str, fields: Value) -> Value {
         let mut message = json!({
             "message_id": update, "date": 1, "chat": {"id": CHAT, "type": "private"},
             "from": {"id": CHAT, "is_bot": false, "first_name": "Ann"},
@@ -117,9 +127,8 @@ impl Person {
             message[name] = value.clone();
         }
         let path = format!("/agent-factory/telegram/webhook/{}", self.bot.id);
-        let sent = self.api.post(&path, json!({"update_id": update, "message": message})).anonymous();
-        let answer = sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200);
-        answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        let sent = self.api.post(&path, json!({"update_id": update, kind: message})).anonymous();
+        sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200)
     }
 
     /// Sends a photo with a caption, in two sizes, and returns the message id.

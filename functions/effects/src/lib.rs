@@ -8,10 +8,12 @@ use af_app::{App, AppError, Boot, BootError};
 use serde_json::{Value, json};
 
 use effect::{Context, run_all};
-use effects::{AFTER_THE_STREAM, OF_THE_SCHEDULE, OF_THE_STREAM};
+use effects::{AFTER_THE_STREAM, OF_THE_OUTBOX_SCHEDULE, OF_THE_STREAM, OF_THE_SWEEP};
 
 /// The name of a schedule's event at EventBridge.
 const SCHEDULED: &str = "Scheduled Event";
+/// The input of the schedule that looks after the outboxes, as the template sets it.
+const OUTBOX_SCHEDULE: &str = "outbox";
 
 /// The function.
 pub struct Effects(Context);
@@ -26,15 +28,19 @@ pub async fn build(boot: &Boot) -> Result<Effects, BootError> {
 }
 
 impl Effects {
-    /// Handles a batch of stream records, or the schedule's event.
+    /// Handles a batch of stream records, or the event of a schedule.
     ///
     /// # Errors
-    /// When the event is neither, or an effect fails; the batch comes again.
+    /// When the event is none of them, or an effect fails; the batch comes again.
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
         let Self(context) = self;
         if event["detail-type"] == SCHEDULED {
-            let expired = run_all(&OF_THE_SCHEDULE, context, &[]).await?;
+            let expired = run_all(&OF_THE_SWEEP, context, &[]).await?;
             return Ok(json!({"gone": expired.gone, "failed": expired.failed}));
+        }
+        if event["schedule"] == OUTBOX_SCHEDULE {
+            run_all(&OF_THE_OUTBOX_SCHEDULE, context, &[]).await?;
+            return Ok(json!({}));
         }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;

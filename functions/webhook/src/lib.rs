@@ -77,15 +77,17 @@ async fn update(
     // were refused.
     let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
+    let answer = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
     Ok(Json(match handled {
-        Handled::Enqueued { message, duplicate } => UpdateAnswer {
-            ok: true,
-            message_id: Some(message.to_string()),
-            duplicate: Some(duplicate),
-            ignored: None,
-        },
-        Handled::Ignored { reason } => {
-            UpdateAnswer { ok: true, message_id: None, duplicate: None, ignored: Some(reason) }
+        Handled::Enqueued { message, duplicate } => {
+            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..answer }
         }
+        Handled::Changed { message, by } => UpdateAnswer {
+            message_id: Some(message.to_string()),
+            changed: Some(by.as_str().to_owned()),
+            ..answer
+        },
+        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..answer },
+        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..answer },
     }))
 }

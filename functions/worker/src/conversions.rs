@@ -4,12 +4,14 @@ use af_api::messages::PayloadBody;
 use af_api::worker::control::Control;
 use af_api::worker::history::{HistoryEntry, PendingToolCall};
 use af_api::worker::hydration::{Bridge, Bundle, ConversationState};
+use af_api::worker::outcome::ReplyBody;
 use af_api::worker::poll::Job;
 use af_app::agents::bridge::BridgeRuntime;
 use af_app::settings::policies;
+use af_app::worker::DeliveredBy;
 use af_app::{App, AppError, worker};
 use af_domain::ids::LeaseId;
-use af_domain::message::{self, Role};
+use af_domain::message::{self, ReplyFormat, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -72,7 +74,6 @@ pub fn bundle(job: &worker::bundle::Job, payload: PayloadBody, bundle: worker::b
         context_fingerprint: bundle.context_fingerprint,
         delta: bundle.is_delta,
         cursor: bundle.cursor.map(|c| c.to_string()),
-        telegram_bot_token: bundle.telegram_bot_token.as_ref().map(exposed),
         bridge_runtime_config: bundle.bridge.map(bridge),
     }
 }
@@ -118,6 +119,31 @@ pub fn history(
         Ok(message::HistoryEntry { role, content: entry.content, at })
     };
     entries.into_iter().enumerate().map(entry).collect()
+}
+
+/// Reads a reply.
+///
+/// # Errors
+/// A refusal of an unknown format.
+pub fn reply(reply: ReplyBody) -> Result<message::Reply, Refusal> {
+    let format = match reply.format {
+        Some(name) => ReplyFormat::parse(name)
+            .ok_or_else(|| Refusal::field("/reply/format", "format must be one of plain, markdown, html"))?,
+        None => ReplyFormat::Plain,
+    };
+    Ok(message::Reply { text: reply.text, format })
+}
+
+/// Reads who brings the reply to the user.
+///
+/// # Errors
+/// A refusal of an unknown word.
+pub fn delivered_by(word: Option<&str>) -> Result<DeliveredBy, Refusal> {
+    match word {
+        None | Some("outbox") => Ok(DeliveredBy::Outbox),
+        Some("self") => Ok(DeliveredBy::Worker),
+        Some(_) => Err(Refusal::field("/delivery", "delivery must be outbox or self")),
+    }
 }
 
 /// Reads pending tool calls.

@@ -18,8 +18,6 @@ pub use skills::SkillsConfig;
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(240);
 /// The unprivileged user of most systems.
 pub const UNPRIVILEGED_UID: u32 = 65_534;
-/// The public Bot API.
-const DEFAULT_TELEGRAM_URL: &str = "https://api.telegram.org";
 /// OpenAI's own API.
 const DEFAULT_OPENAI_URL: &str = "https://api.openai.com/v1";
 
@@ -42,8 +40,6 @@ pub struct Config {
     pub command_uid: Option<u32>,
     /// The engine (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
     pub engine: EngineConfig,
-    /// The Bot API for replies to Telegram (`TELEGRAM_API_URL`).
-    pub telegram_api_url: String,
     /// How long a running message may continue after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`). A reply whose
     /// sending has begun by then is still sent completely.
     pub shutdown_limit: Duration,
@@ -117,7 +113,6 @@ impl Config {
             data_dir,
             command_uid: command_uid(&get, rustix::process::geteuid().as_raw())?,
             engine,
-            telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| DEFAULT_TELEGRAM_URL.to_owned()),
             shutdown_limit: duration(&get, "AGENT_FACTORY_SHUTDOWN_MS")?.unwrap_or(DEFAULT_SHUTDOWN),
             bridge: BridgeFallback::from_env(get),
         })
@@ -188,7 +183,6 @@ mod tests {
         assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
         assert!(matches!(config.engine, EngineConfig::Echo));
         assert_eq!(config.shutdown_limit, Duration::from_secs(240));
-        assert_eq!(config.telegram_api_url, "https://api.telegram.org");
     }
 
     #[test]

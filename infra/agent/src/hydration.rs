@@ -4,7 +4,6 @@ use std::fmt;
 
 use af_api::messages::PayloadBody;
 use af_api::worker::hydration::Bridge;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,8 +19,6 @@ pub struct ReceivedBundle {
     pub raw: Value,
     /// What the message carries.
     pub payload: PayloadBody,
-    /// The token of the bot that the reply goes out by.
-    pub telegram_bot_token: Option<SecretString>,
     /// The bridge values; all are empty when the agent has no bridge.
     pub bridge: Bridge,
 }
@@ -31,13 +28,12 @@ impl TryFrom<Value> for ReceivedBundle {
 
     fn try_from(raw: Value) -> Result<Self, Self::Error> {
         let payload = PayloadBody::deserialize(&raw["payload"])?;
-        let telegram_bot_token = raw["telegramBotToken"].as_str().map(SecretString::from);
         let bridge = Option::<Bridge>::deserialize(&raw["bridgeRuntimeConfig"])?.unwrap_or_default();
-        Ok(Self { raw, payload, telegram_bot_token, bridge })
+        Ok(Self { raw, payload, bridge })
     }
 }
 
-/// Shows neither the text nor the tokens in the bundle.
+/// Shows neither the text nor the secrets in the bundle.
 impl fmt::Debug for ReceivedBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedBundle").field("messageId", &self.raw["messageId"]).finish_non_exhaustive()
@@ -53,7 +49,7 @@ mod tests {
     #[test]
     fn a_bundle_keeps_unknown_fields_and_its_debug_output_shows_no_secret() {
         let bundle: ReceivedBundle = serde_json::from_value(json!({
-            "messageId": "m1", "telegramBotToken": "1:secret", "tomorrow": true, "bridgeRuntimeConfig": null,
+            "messageId": "m1", "newSecret": "1:secret", "tomorrow": true, "bridgeRuntimeConfig": null,
             "payload": {"provider": "telegram", "providerUserId": "7", "messageText": "hello", "metadata": {},
                 "attachments": []},
         }))

@@ -1,11 +1,11 @@
 //! One message, from its claim to its end.
 //!
 //! ```text
-//! claimed ─► working (with heartbeats) ─► confirmed ─► sent ─► finishing ─► done
-//!    └──────────┴── lease lost, trust ended ──┴──────────┴────────┴──► given up (nothing more is sent)
+//! claimed ─► working (with heartbeats) ─► finishing ─► done
+//!    └──────────┴── lease lost, trust ended ──┴──► given up (nothing more is reported)
 //! ```
 //!
-//! The server may hand out a message again after its reply was sent and the message was given up. Such a message
+//! The server may hand out a message again after its reply was made and the message was given up. Such a message
 //! continues directly with finishing.
 
 use std::collections::BTreeMap;
@@ -13,19 +13,18 @@ use std::future::Future;
 use std::time::Duration;
 
 use af_api::worker::history::HistoryEntry;
-use af_api::worker::outcome::{CompleteRequest, FailRequest};
+use af_api::worker::outcome::{CompleteRequest, FailRequest, ReplyBody};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
-use crate::delivered::{Delivered, Reply};
 use crate::engine::{Engine, Failure, Progress};
 use crate::hydration::ReceivedBundle;
 use crate::lease::Lease;
-use crate::reply::{Chat, Chats};
 use crate::skills::Skills;
 use crate::snapshot::Files;
+use crate::unreported::{Reply, Unreported};
 
 /// Longest reason of a failure, in characters.
 const MAX_REASON_CHARS: usize = 2_000;
@@ -55,7 +54,7 @@ enum Outcome {
     Drained,
 }
 
-/// Why the work on a message stopped before its reply was delivered.
+/// Why the work on a message stopped before its reply was ready.
 enum Interruption {
     /// The message has an outcome without a reply.
     Outcome(Outcome),
@@ -79,9 +78,8 @@ impl From<End> for Interruption {
 pub struct Work<'a> {
     pub api: &'a Api,
     pub engine: &'a dyn Engine,
-    pub chats: &'a Chats,
     pub lease: &'a Lease,
-    pub delivered: &'a Delivered,
+    pub unreported: &'a Unreported,
     /// The data folder, which must hold the conversation's files before the engine starts.
     pub files: Option<&'a Files>,
     /// The skills, which are in the data folder and do not belong to the conversation.
@@ -90,8 +88,7 @@ pub struct Work<'a> {
 
 impl Work<'_> {
     /// Runs the message to its end. If `is_new_lease` is false, the age of the lease is unknown and the first heartbeat
-    /// is sent at once. `cut_off` ends when the worker must not run the message any longer. A reply whose sending has
-    /// begun by then is still sent completely.
+    /// is sent at once. `cut_off` ends when the worker must not run the message any longer.
     pub async fn run(
         &self,
         bundle: Option<&ReceivedBundle>,
@@ -100,12 +97,9 @@ impl Work<'_> {
     ) -> End {
         let message_id = &*self.lease.job().message_id;
         let progress = Progress::default();
-        let made = match (self.delivered.of(message_id), bundle) {
+        let made = match (self.unreported.of(message_id), bundle) {
             (Some(reply), _) => {
-                tracing::info!(
-                    message_id,
-                    "the reply was delivered before, so only its message is completed"
-                );
+                tracing::info!(message_id, "the reply was made before, so only its message is completed");
                 Ok(reply)
             }
             (None, None) => Err(Failure::retryable("the server sent no hydration bundle").into()),
@@ -123,7 +117,7 @@ impl Work<'_> {
         match timeout_at(self.lease.trusted_until(), self.finish(outcome)).await {
             Ok(Ok(())) => {
                 // The server knows the outcome. If it hands out the message again, a new reply is wanted.
-                self.delivered.forget(message_id);
+                self.unreported.forget(message_id);
                 End::Done
             }
             Ok(Err(end)) => end,
@@ -152,8 +146,7 @@ impl Work<'_> {
         }
     }
 
-    /// Makes the reply and delivers it to the user. `cut_off` applies only before anything is sent: an interrupted sending
-    /// may have arrived in part, and then the message cannot be handed back.
+    /// Makes the reply.
     async fn answer(
         &self,
         bundle: &ReceivedBundle,
@@ -161,39 +154,15 @@ impl Work<'_> {
         cut_off: impl Future<Output = ()>,
     ) -> Result<Reply, Interruption> {
         let claimed_at = self.lease.server_now_ms();
-        let chat = self.chats.of(bundle)?;
         let text = tokio::select! {
-            biased; // If the reply is ready at the same moment, there is no time left to send it.
+            biased; // If the reply is ready at the same moment, there is no time left to report it.
             () = cut_off => return Err(Interruption::Outcome(Outcome::Drained)),
-            text = self.make(bundle, chat.as_ref(), progress) => text?,
+            text = self.run_engine(bundle, progress) => text?,
         };
-        let chat = chat.filter(|_| is_shown(&text));
-        if let Some(chat) = &chat {
-            chat.send(&text, self.engine.markup()).await?;
-        }
         let question = bundle.payload.message_text.clone();
         let reply = Reply { question, claimed_at, text, at: self.lease.server_now_ms() };
-        if chat.is_some() {
-            self.delivered.note(&self.lease.job().message_id, &reply);
-        }
+        self.unreported.note(&self.lease.job().message_id, &reply);
         Ok(reply)
-    }
-
-    /// Makes the reply. If the worker sends it itself, the lease is confirmed before that.
-    async fn make(
-        &self,
-        bundle: &ReceivedBundle,
-        chat: Option<&Chat>,
-        progress: &Progress,
-    ) -> Result<String, Interruption> {
-        let text = tokio::select! {
-            text = self.run_engine(bundle, progress) => text?,
-            never = typing(chat) => match never {},
-        };
-        if chat.is_some() && is_shown(&text) {
-            self.confirm(progress).await?;
-        }
-        Ok(text)
     }
 
     /// Runs the engine on the conversation's files. Heartbeats continue while the files are restored.
@@ -212,16 +181,6 @@ impl Work<'_> {
             && let Some(skills) = self.skills
         {
             skills.lock().await.reinstall(self.api).await?;
-        }
-        Ok(())
-    }
-
-    /// Confirms with a heartbeat, directly before the reply is sent, that the worker still holds the lease.
-    /// [`Self::keep_lease`] runs concurrently and limits the retries.
-    async fn confirm(&self, progress: &Progress) -> Result<(), Interruption> {
-        let mut backoff = Backoff::new();
-        while let Some(wait) = self.beat(progress, &mut backoff).await? {
-            sleep(wait).await;
         }
         Ok(())
     }
@@ -286,7 +245,8 @@ impl Work<'_> {
             history: [question].into_iter().chain(answer).collect(),
             pending_tool_calls: None,
             metadata: BTreeMap::new(),
-            reply,
+            delivery: None,
+            reply: reply.map(|text| ReplyBody { text, format: Some(self.engine.format().to_owned()) }),
         };
         self.api.complete(job, &request).await
     }
@@ -333,11 +293,4 @@ fn is_shown(text: &str) -> bool {
 
 fn entry(role: &str, content: &str, at: u64) -> HistoryEntry {
     HistoryEntry { role: role.to_owned(), content: content.to_owned(), at: Some(at) }
-}
-
-async fn typing(chat: Option<&Chat>) -> std::convert::Infallible {
-    match chat {
-        Some(chat) => chat.typing().await,
-        None => std::future::pending().await,
-    }
 }

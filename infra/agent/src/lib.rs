@@ -1,17 +1,17 @@
 //! The reference worker: it uses the native worker contract and runs an engine.
 //!
 //! ```text
-//! poll ──► job + bundle ──► engine ──► one more heartbeat ──► Telegram ──► complete | fail ──► poll …
+//! poll ──► job + bundle ──► engine ──► complete | fail ──► poll …
 //!                             └─ heartbeats at the same time, a watchdog over both
 //! ```
 //!
+//! The worker never talks to the person: the deployment sends the reply that `complete` carries.
+//!
 //! **Invariants**
-//! - The worker sends nothing after its trust in the lease has ended. The trust ends `leaseMs − 2 × heartbeat interval`
+//! - The worker reports nothing after its trust in the lease has ended. The trust ends `leaseMs − 2 × heartbeat interval`
 //!   after the *start* of the last heartbeat request that succeeded. The engine is stopped at that moment.
-//! - A reply goes to Telegram only directly after a heartbeat that was answered `held`.
-//! - A reply whose sending has begun is sent completely while the trust lasts, even after a shutdown began.
-//! - A delivered reply is not made and sent again by the same process. When the server hands out its message again, the
-//!   worker only calls `complete`, under the new lease.
+//! - A reply that was made is not made again by the same process. When the server hands out its message again, the worker
+//!   only calls `complete`, under the new lease.
 //! - The data folder holds the files of at most one conversation. The engine starts after they are restored. A snapshot is
 //!   taken while no engine runs, before the conversation is released and before the worker ends.
 //! - The worker's token is in no log line and in no `Debug` output.
@@ -25,16 +25,15 @@ mod api;
 mod backoff;
 mod bridge;
 mod config;
-mod delivered;
 mod engine;
 mod http;
 mod hydration;
 mod job;
 mod lease;
-mod reply;
 mod skills;
 mod snapshot;
 mod tree;
+mod unreported;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig, OpenAiConfig, SkillsConfig};

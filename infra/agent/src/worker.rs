@@ -12,14 +12,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::api::{Api, ApiError, Polled};
 use crate::backoff::Backoff;
 use crate::config::Config;
-use crate::delivered::Delivered;
 use crate::engine::{Engine, engine_for};
 use crate::hydration::ReceivedBundle;
 use crate::job::{End, Work};
 use crate::lease::Lease;
-use crate::reply::Chats;
 use crate::skills::{Skills, SkillsError};
 use crate::snapshot::{Files, FilesError, SnapshotOutcome};
+use crate::unreported::Unreported;
 
 /// How long the server may be unreachable before the worker ends. Such a server no longer exists: a `dev` was killed, or
 /// the address has changed. If the deployment still runs, reconcile starts a new worker.
@@ -51,9 +50,6 @@ pub enum AgentError {
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot be set up")]
     Http(#[source] reqwest::Error),
-    /// The Telegram client could not be set up.
-    #[error("the Telegram client cannot be set up")]
-    Telegram(#[source] af_telegram::TelegramError),
     /// The data folder cannot be used.
     #[error("the data folder cannot be used")]
     Files(#[from] FilesError),
@@ -80,7 +76,7 @@ pub enum AgentError {
 }
 
 /// Runs a worker until the server tells it to stop or `shutdown` ends. In both cases the running message is finished
-/// first. After a shutdown it has at most `config.shutdown_limit`, and the time to send a reply whose sending has begun.
+/// first. After a shutdown it has at most `config.shutdown_limit`.
 /// Then a snapshot of the conversation's files is taken.
 ///
 /// # Errors
@@ -104,8 +100,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<E
 struct Worker {
     api: Api,
     engine: Arc<dyn Engine>,
-    chats: Chats,
-    delivered: Delivered,
+    unreported: Unreported,
     files: Option<Files>,
     skills: Option<Mutex<Skills>>,
     worker_id: String,
@@ -147,10 +142,9 @@ impl Worker {
         };
         Ok(Self {
             files,
-            chats: Chats::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
             engine,
-            delivered: Delivered::default(),
+            unreported: Unreported::default(),
             skills: config.skills.map(|skills| Mutex::new(Skills::new(skills))),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
@@ -345,9 +339,9 @@ impl Worker {
             attempt = job.attempt,
             "message claimed"
         );
-        let Self { api, chats, delivered, .. } = self;
+        let Self { api, unreported, .. } = self;
         let (files, skills) = (self.files.as_ref(), self.skills.as_ref());
-        let work = Work { api, engine: &*self.engine, chats, lease, delivered, files, skills };
+        let work = Work { api, engine: &*self.engine, lease, unreported, files, skills };
         let end = work.run(bundle, self.next_lease_is_new, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end

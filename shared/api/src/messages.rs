@@ -6,6 +6,7 @@ use af_domain::attachment::{Attachment, AttachmentState};
 use af_domain::attempt::Attempt;
 use af_domain::ids::{AgentKey, ConversationId, MessageId};
 use af_domain::message::{MessageView, Payload, RunningAttempt};
+use af_domain::outbox::{Delivery, Part};
 use af_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -116,6 +117,8 @@ pub struct MessageBody {
     pub last_error: Option<String>,
     /// The agent's answer.
     pub reply: Option<String>,
+    /// What became of the answer, if the deployment sends it to Telegram.
+    pub delivery: Option<DeliveryBody>,
     /// What its worker last said of its progress; only while it runs.
     pub progress: Option<String>,
     /// Whether it was cancelled while it runs; its worker learns that with its next heartbeat.
@@ -123,6 +126,55 @@ pub struct MessageBody {
     pub cancelling: bool,
     /// What it carries. Lists leave out payloads of more than 4 KB; `GET` of the message has them.
     pub payload: Option<PayloadBody>,
+}
+
+/// The delivery of a reply to Telegram.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryBody {
+    /// `waiting`, `sent`, `uncertain` (Telegram's answer was lost, so a part may have arrived or not), `failed`,
+    /// `cancelled` (the chat is no longer the user's) or `dropped` (by an operator).
+    pub state: String,
+    /// The chat, as `<botIdentity>:<chatId>`.
+    pub chat: String,
+    /// Why the reply did not arrive.
+    pub reason: Option<String>,
+    /// The messages of the reply that were sent or tried, in order.
+    pub parts: Vec<DeliveryPart>,
+}
+
+/// One message of a reply.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryPart {
+    /// `sent`, `uncertain` or `failed`.
+    pub state: String,
+    /// Its id in the chat, once it is sent.
+    pub message_id: Option<i64>,
+}
+
+impl From<Delivery> for DeliveryBody {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            state: delivery.state.as_str().to_owned(),
+            chat: delivery.chat.to_string(),
+            reason: delivery.reason,
+            parts: delivery.parts.into_iter().map(DeliveryPart::from).collect(),
+        }
+    }
+}
+
+impl From<Part> for DeliveryPart {
+    fn from(part: Part) -> Self {
+        let (state, message_id) = match part {
+            Part::Sent { message_id } => ("sent", Some(message_id)),
+            Part::Uncertain => ("uncertain", None),
+            Part::Failed => ("failed", None),
+        };
+        Self { state: state.to_owned(), message_id }
+    }
 }
 
 /// A message with its state as it is now.
@@ -197,7 +249,7 @@ pub struct PayloadBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttachmentBody {
-    /// `photo`, `video`, `audio`, `voice` or `document`.
+    /// `photo`, `video`, `animation`, `video_note`, `sticker`, `audio`, `voice` or `document`.
     pub kind: String,
     /// `pending` while it is fetched, `ready`, `expired`, or `failed`.
     pub status: String,
@@ -279,7 +331,8 @@ impl From<MessageView> for MessageBody {
             enqueued_at: message.enqueued_at.as_millis(),
             finished_at: message.finished_at.map(Timestamp::as_millis),
             last_error: message.last_error,
-            reply: message.reply,
+            reply: message.reply.map(|reply| reply.text),
+            delivery: message.delivery.map(DeliveryBody::from),
             progress: view.progress,
             cancelling: view.cancelling,
             payload: payload.map(|payload| PayloadBody::new(payload, view.at)),

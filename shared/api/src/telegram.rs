@@ -8,7 +8,7 @@ use crate::id::Id;
 
 /// The answer to an update from Telegram.
 #[serde_with::skip_serializing_none]
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateAnswer {
     /// `true`.
@@ -17,6 +17,10 @@ pub struct UpdateAnswer {
     pub message_id: Option<String>,
     /// Whether the message had been accepted before.
     pub duplicate: Option<bool>,
+    /// How the update changed a message that waits: `edit`, or `album` when it added a file.
+    pub changed: Option<String>,
+    /// Why the sender may not write now: `unbound_user` or `rate_limited`.
+    pub rejected: Option<String>,
     /// Why the update became no message.
     pub ignored: Option<String>,
 }

@@ -15,6 +15,7 @@ use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
 use crate::access::opening_secret_cache::{self, OpeningSecret};
+use crate::outbox::{BotMessenger, Messenger};
 use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::message_settings::Settings;
 use af_runtime::cache::Cache;
@@ -100,6 +101,8 @@ pub struct App {
     /// The first segment of the Telegram webhook's path, with its slash.
     pub webhook_path_prefix: String,
     pub(crate) telegram: Option<BotApi>,
+    /// The sender of messages to Telegram; `None` in a function that sends none.
+    pub messenger: Option<Arc<dyn Messenger>>,
     pub(crate) settings: Cache<(), Settings>,
     pub(crate) agents: Cache<AgentKey, Option<AgentProfile>>,
     pub(crate) bots: Cache<BotIdentity, Bot>,
@@ -141,6 +144,7 @@ impl App {
                 .get("WEBHOOK_PATH_PREFIX")
                 .unwrap_or(WEBHOOK_PATH_PREFIX)
                 .to_owned(),
+            messenger: telegram.clone().map(|api| Arc::new(BotMessenger(api)) as Arc<dyn Messenger>),
             telegram,
             settings: Cache::new(CONFIG_GOOD_FOR),
             agents: Cache::new(CONFIG_GOOD_FOR),

@@ -12,6 +12,7 @@ pub mod conversations;
 mod error;
 pub mod files;
 pub mod intake;
+pub mod outbox;
 pub mod pool;
 pub mod queue;
 pub mod settings;

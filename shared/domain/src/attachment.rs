@@ -16,6 +16,11 @@ use crate::time::{Millis, Timestamp};
 
 /// How long a message waits for its attachments.
 pub const MAX_WAIT: Millis = Millis::from_secs(60);
+/// How long the first message of an album waits for the others. Telegram sends each picture of an album as an update of its
+/// own, all within a second.
+pub const ALBUM_WAIT: Millis = Millis::from_secs(2);
+/// Most files of one album: the limit of Telegram.
+pub const MAX_ALBUM_FILES: usize = 10;
 /// The largest file that a bot can download from Telegram (Bot API, `getFile`).
 pub const MAX_SIZE_BYTES: u64 = 20 * 1024 * 1024;
 
@@ -29,6 +34,12 @@ named_enum! {
         Photo = "photo",
         /// A video.
         Video = "video",
+        /// A short video without sound.
+        Animation = "animation",
+        /// A round video message.
+        VideoNote = "video_note",
+        /// A picture from a collection.
+        Sticker = "sticker",
         /// Music.
         Audio = "audio",
         /// A voice message.
@@ -132,7 +143,7 @@ mod tests {
         for kind in AttachmentKind::ALL {
             assert_eq!(AttachmentKind::parse(kind.as_str()), Some(kind));
         }
-        assert_eq!(AttachmentKind::parse("sticker"), None);
+        assert_eq!(AttachmentKind::parse("tune"), None);
     }
 
     #[test]

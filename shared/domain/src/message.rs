@@ -10,6 +10,7 @@ use crate::attempt::Attempt;
 use crate::conversation::Priority;
 use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
 use crate::named_enum;
+use crate::outbox::Delivery;
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
@@ -19,6 +20,9 @@ pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 pub const TELEGRAM: &str = "telegram";
 /// The provider of a message whose reply is only stored, for the consumer app to read.
 pub const SYSTEM_PUSH: &str = "system_push";
+
+/// The metadata field with the ids of the Telegram messages that are one album, separated by commas.
+pub const ALBUM_METADATA: &str = "telegramAlbumMessageIds";
 
 /// The content of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +84,9 @@ pub struct Message {
     /// Why the latest attempt ended without success.
     pub last_error: Option<String>,
     /// The reply of the agent.
-    pub reply: Option<String>,
+    pub reply: Option<Reply>,
+    /// What became of the reply, if this system delivers it.
+    pub delivery: Option<Delivery>,
     /// When the message ended.
     pub finished_at: Option<Timestamp>,
     /// The fence of the lease that ended the message.
@@ -95,6 +101,29 @@ pub struct Message {
     pub retried_by: Option<String>,
     /// The bot that must fetch the attachments, while some are pending.
     pub fetched_by: Option<BotIdentity>,
+    /// The hash of the call's body, which distinguishes a repetition from another message.
+    pub body_hash: String,
+}
+
+named_enum! {
+    /// The markup of a reply.
+    pub enum ReplyFormat {
+        /// Plain text.
+        Plain = "plain",
+        /// Telegram's HTML.
+        Html = "html",
+        /// Markdown, as models write it.
+        Markdown = "markdown",
+    }
+}
+
+/// The reply of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The text.
+    pub text: String,
+    /// The markup of the text.
+    pub format: ReplyFormat,
 }
 
 /// A message with its state at one moment.

@@ -23,6 +23,8 @@ pub enum AttachmentsStored {
     Done,
     /// No attachment is pending any more, or the message is gone; nothing was written.
     NotPending,
+    /// The attachments of the message have changed since they were read; nothing was written.
+    Changed,
     /// The conversation has changed since it was read; nothing was written.
     Stale,
 }
@@ -117,12 +119,13 @@ pub fn to_be_fetched(image: Option<&BTreeMap<String, serde_json::Value>>) -> Res
 }
 
 impl Store {
-    /// Stores the attachments of a message after all of them were fetched or have failed. `waiting` is the
-    /// conversation before and after, if the message waits for its attachments there. After this write the
-    /// message may be claimed.
+    /// Stores the attachments of a message after all of them were fetched or have failed. `before` are the attachments as
+    /// they were read. `waiting` is the conversation before and after, if the message waits for its attachments there.
+    /// After this write the message may be claimed.
     pub async fn store_attachments_if_pending(
         &self,
         message: &MessageId,
+        before: &[Attachment],
         attachments: &[Attachment],
         waiting: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
@@ -130,7 +133,9 @@ impl Store {
         let settled = Update::of(keys::message(message))
             .set_or_remove("fi", encode(attachments))
             .remove("fb")
-            .when("attribute_exists(#fb)");
+            .when("attribute_exists(#fb)")
+            .when("#fi = :before")
+            .bind(":before", encode(before).unwrap_or_default());
         let mut transaction = self.transaction().update(settled);
         if let Some((before, after)) = waiting {
             transaction = transaction.update(change(before, after, policies.queue.ready_shards));
@@ -138,8 +143,9 @@ impl Store {
         let committed = self.commit(transaction).await?;
         Ok(if committed.is_done() {
             AttachmentsStored::Done
-        } else if committed.failed_condition(0).is_some() {
-            AttachmentsStored::NotPending
+        } else if let Some(refused) = committed.failed_condition(0) {
+            let is_pending = refused.old.as_ref().is_some_and(|old| old.contains_key("fb"));
+            if is_pending { AttachmentsStored::Changed } else { AttachmentsStored::NotPending }
         } else {
             AttachmentsStored::Stale
         })

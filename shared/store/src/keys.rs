@@ -11,6 +11,7 @@ use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, Sha256Hex,
     SkillSlug, SkillVersion, SnapshotId, StorageId, TelegramUserId, WorkerId,
 };
+use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
 
@@ -184,9 +185,35 @@ pub fn binding_of_chat(bot: &BotIdentity, chat: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("C#{chat}"))
 }
 
+/// A chat that goes on with the conversation of another chat.
+pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
+    Key::new(format!("BOT#{bot}"), format!("G#{chat}"))
+}
+
+/// What was said in a group and is not for the agent.
+pub fn group_lines(key: &ConversationKey) -> Key {
+    Key::new(format!("C#{key}"), "L")
+}
+
 /// An API key.
 pub fn api_key(id: &str) -> Key {
     Key::new(API_KEYS, id)
+}
+
+/// The outbox of a chat.
+pub fn outbox(chat: &Chat) -> Key {
+    Key::new(format!("{OUTBOX_PREFIX}{chat}"), ONLY)
+}
+
+/// The prefix of the partition keys of outboxes.
+pub(crate) const OUTBOX_PREFIX: &str = "O#";
+
+/// The partition of the outboxes in the ready index.
+pub const OUTBOXES: &str = "O";
+
+/// Returns the sort key in the ready index of an outbox that a sender should look after at `time`.
+pub fn outbox_due(time: Timestamp) -> String {
+    format!("{:013}", time.as_millis())
 }
 
 /// The partition of the API keys.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use af_domain::conversation::Priority;
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
-use af_domain::message::{Message, MessageStatus, Payload};
+use af_domain::message::{Message, MessageStatus, Payload, Reply, ReplyFormat};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 
@@ -16,6 +16,7 @@ use crate::attempt::attempts_from;
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::ONLY;
+use crate::outbox::delivery_from;
 use crate::payload::{Encoded, decode, encode};
 use crate::write::{Updated, queried};
 use crate::{Result, Store, StoreError, keys};
@@ -34,8 +35,9 @@ pub struct MessageItem {
 }
 
 impl MessageItem {
-    /// Builds the item of a new message. `body_hash` shows whether a repeated id has the same body.
-    pub fn new(message: &Message, body_hash: String) -> Self {
+    /// Builds the item of a new message.
+    pub fn new(message: &Message) -> Self {
+        let body_hash = message.body_hash.clone();
         let payload = encode(&message.payload);
         let base = Writer::at(keys::message(&message.id))
             .put("cid", message.conversation.as_str())
@@ -63,7 +65,7 @@ impl MessageItem {
     }
 
     fn is_inline(&self) -> bool {
-        self.payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES
+        is_inline(&self.payload)
     }
 
     pub(crate) fn item(&self) -> Item {
@@ -89,6 +91,11 @@ impl MessageItem {
         let Some(old) = old else { return Ok(false) };
         Ok(Reader::of(old).text("bh")? == self.body_hash)
     }
+}
+
+/// Whether a payload is stored in the message's item.
+pub(crate) const fn is_inline(payload: &Encoded) -> bool {
+    payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES
 }
 
 /// Returns the sort key of a message in the list of its conversation's messages.
@@ -241,6 +248,12 @@ async fn marks(query: QueryFluentBuilder) -> Result<Vec<DeadLetterMark>> {
     queried(query).await?.items().iter().map(mark).collect()
 }
 
+fn reply_from(reader: &Reader<'_>) -> Result<Option<Reply>> {
+    let Some(text) = reader.text_if("re")? else { return Ok(None) };
+    let format = reader.text_if("rf")?.and_then(ReplyFormat::parse).unwrap_or(ReplyFormat::Plain);
+    Ok(Some(Reply { text: text.to_owned(), format }))
+}
+
 fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message> {
     let reader = Reader::of(item);
     let stored = item.get("pl").or_else(|| separate_payload?.get("pl"));
@@ -266,7 +279,8 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message>
         payload,
         attempts: u32::try_from(reader.number_if("at")?.unwrap_or_default()).unwrap_or(u32::MAX),
         last_error: reader.text_if("er")?.map(str::to_owned),
-        reply: reader.text_if("re")?.map(str::to_owned),
+        reply: reply_from(&reader)?,
+        delivery: delivery_from(&reader)?,
         finished_at: reader.time_if("da")?,
         fence: reader.number_if("fe")?.map(Fence),
         max_attempts: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
@@ -274,5 +288,6 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message>
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,
+        body_hash: reader.text("bh")?.to_owned(),
     })
 }

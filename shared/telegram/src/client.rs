@@ -182,8 +182,8 @@ impl Bot {
         self.call("getWebhookInfo", &serde_json::json!({})).await
     }
 
-    /// Sends one text of at most 4096 characters, once. For longer texts and for retries see
-    /// [`deliver`](crate::delivery::deliver).
+    /// Sends one text of at most 4096 characters, once. For longer texts see
+    /// [`text_parts`](crate::markup::text_parts).
     /// After an error, check [`may_have_happened`](TelegramError::may_have_happened) before sending again.
     pub async fn send_message(&self, message: &SendMessage<'_>) -> Result<SentMessage, TelegramError> {
         let mut body = serde_json::json!({"chat_id": message.chat_id, "text": message.text});

@@ -91,6 +91,25 @@ impl TelegramError {
     }
 }
 
+/// Whether the same text would be accepted without markup: the markup cannot be parsed, or no text is left
+/// after parsing. Telegram has no error code for either, only these messages.
+pub fn is_markup_problem(description: &str) -> bool {
+    contains_any(description, &["can't parse entities", "message text is empty", "text must be non-empty"])
+}
+
+/// Whether the same text would be accepted in the chat itself: its forum topic was closed or deleted.
+pub fn is_topic_problem(description: &str) -> bool {
+    contains_any(
+        description,
+        &["message thread not found", "topic_closed", "topic_deleted", "topic_id_invalid"],
+    )
+}
+
+fn contains_any(description: &str, words: &[&str]) -> bool {
+    let description = description.to_ascii_lowercase();
+    words.iter().any(|words| description.contains(words))
+}
+
 /// The failure fields of a Bot API response.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Refusal {

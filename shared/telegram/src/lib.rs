@@ -1,14 +1,15 @@
 //! Telegram: the Bot API client, and the conversion of updates to messages.
 //!
 //! - [`client`]: the Bot API methods, with typed errors that never contain a token.
-//! - [`delivery`]: delivery of a text of any length: split, retried, and continued in a migrated chat.
+//! - [`markup`]: the messages of a text of any length.
 //! - [`files`]: files that people send.
 //! - [`update`]: the meaning of a pushed update, as a pure function.
 
 pub mod client;
-pub mod delivery;
 pub mod error;
 pub mod files;
+pub mod markup;
+pub mod pause;
 pub mod split;
 pub mod update;
 
@@ -16,8 +17,9 @@ pub use client::{
     Bot, BotApi, BotUser, ChatAction, ParseMode, SendMessage, SentMessage, SetWebhook, WebhookInfo,
     http_client, is_token,
 };
-pub use delivery::{Delivered, DeliveryError, Outgoing, Pause, TokioPause, WaitLimits, deliver};
-pub use error::TelegramError;
+pub use error::{TelegramError, is_markup_problem, is_topic_problem};
 pub use files::{Downloaded, RemoteFile};
+pub use markup::{Markup, TextPart, text_parts};
+pub use pause::{Pause, TokioPause};
 pub use split::split;
 pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, read};

@@ -1,5 +1,7 @@
 //! Splits a long text into messages.
 
+use unicode_segmentation::GraphemeCursor;
+
 /// Telegram's limit: 4096 characters after entity parsing. This module counts the raw text in UTF-16 code
 /// units, which are never fewer than the characters that Telegram counts. A part within this limit is
 /// therefore within Telegram's.
@@ -15,25 +17,25 @@ enum Border {
 }
 
 /// Splits `text` into parts of at most `limit` UTF-16 code units: at paragraph borders (an empty line), in a
-/// long paragraph at line ends, then between words, then between characters. White space at the splits and at
-/// both ends is dropped (Telegram would trim it); all other characters are kept. A text of only white space
-/// has no parts.
+/// long paragraph at line ends, then between words, then between characters (grapheme clusters, such as an
+/// emoji of several code points, if they fit). White space at the splits and at both ends is dropped (Telegram
+/// would trim it); all other characters are kept. A text of only white space has no parts.
 ///
 /// Even with a `limit` below two, each part has at least one character, so that the loop ends.
 pub fn split(text: &str, limit: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
-        let (part, after) = rest.split_at(cut(rest, limit));
+        let (part, after) = rest.split_at(cut(rest, limit, rest.len()));
         parts.push(part.trim_end());
         rest = after.trim_start();
     }
     parts
 }
 
-/// Returns the byte position where the first part of `text` ends. `text` starts with a character that is not
-/// white space, so that every part has at least one character.
-fn cut(text: &str, limit: usize) -> usize {
+/// Returns the byte position where the first part of `text` ends: at most `limit` UTF-16 code units and at most
+/// `max_bytes` bytes, but at least one character. `text` starts with a character that is not white space.
+pub(crate) fn cut(text: &str, limit: usize, max_bytes: usize) -> usize {
     let mut units = 0;
     let mut best: Option<(Border, usize)> = None;
     // The current run of white space: its start and its number of line breaks so far.
@@ -59,11 +61,25 @@ fn cut(text: &str, limit: usize) -> usize {
         }
         run = None;
         units += ch.len_utf16();
-        if units > limit {
-            return best.map_or(if at == 0 { ch.len_utf8() } else { at }, |(_, start)| start);
+        if units > limit || at >= max_bytes {
+            return match best {
+                Some((_, start)) => start,
+                None if at == 0 => ch.len_utf8(),
+                None => grapheme_border(text, at),
+            };
         }
     }
     text.len()
+}
+
+/// Returns the last border of a grapheme cluster up to `at`, or `at` itself within the first cluster.
+fn grapheme_border(text: &str, at: usize) -> usize {
+    let mut cursor = GraphemeCursor::new(at, text.len(), true);
+    if cursor.is_boundary(text, 0) == Ok(true) {
+        return at;
+    }
+    // The whole text is one chunk, so the cursor always knows its answer.
+    cursor.prev_boundary(text, 0).ok().flatten().filter(|border| *border > 0).unwrap_or(at)
 }
 
 #[cfg(test)]
@@ -110,6 +126,8 @@ mod tests {
         assert_eq!(split("ääää", 3), ["äää", "ä"]);
         assert_eq!(split("😀😀😀", 3), ["😀", "😀", "😀"]);
         assert_eq!(split("😀x", 1), ["😀", "x"]);
+        assert_eq!(split("ab👩\u{200d}👩", 5), ["ab", "👩\u{200d}👩"]);
+        assert_eq!(split("👩\u{200d}👩", 3), ["👩\u{200d}", "👩"]);
         assert_eq!(split("ab", 0), ["a", "b"]);
     }
 

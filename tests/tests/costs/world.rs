@@ -11,7 +11,7 @@ use af_app::pool::provider;
 use af_app::pool::workers;
 use af_app::settings::policies;
 use af_app::telegram::ingress::{self, Handled};
-use af_app::worker::{Ownership, Poll, Polled, Wants, complete, poll};
+use af_app::worker::{DeliveredBy, Ownership, Poll, Polled, Wants, complete, poll};
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref, conversation_of};
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId,
@@ -237,7 +237,7 @@ impl World {
             ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), update.to_string().as_bytes()).await;
         match handled.unwrap() {
             Handled::Enqueued { duplicate, .. } => !duplicate,
-            Handled::Ignored { reason } => panic!("ignored: {reason}"),
+            other => panic!("the message was not accepted: {other:?}"),
         }
     }
 
@@ -315,8 +315,11 @@ impl World {
             pending_tool_calls: None,
             metadata: Default::default(),
             reply: None,
+            delivery: None,
         };
-        complete(&self.app, &running.worker, &running.message, &running.lease, with).await.unwrap();
+        complete(&self.app, &running.worker, &running.message, &running.lease, with, DeliveredBy::Worker)
+            .await
+            .unwrap();
     }
 }
 

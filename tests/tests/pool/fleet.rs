@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use af_app::AppError;
 use af_app::files::snapshots::{self, Announced};
 use af_app::worker::bundle::Job;
-use af_app::worker::{Ownership, Poll, Wants, complete, poll};
+use af_app::worker::{DeliveredBy, Ownership, Poll, Wants, complete, poll};
 use af_domain::ids::{ConversationId, MessageId, Sha256Hex, SnapshotId, WorkerId};
+use af_domain::message::{Reply, ReplyFormat};
 use af_domain::snapshot::{SnapshotReason, Stored};
 use af_store::conversation::CompleteWith;
 use af_store::conversation_key;
@@ -151,9 +152,10 @@ impl<'a> Fleet<'a> {
             history: vec![],
             pending_tool_calls: None,
             metadata: BTreeMap::new(),
-            reply: Some("answer".to_owned()),
+            reply: Some(Reply { text: "answer".to_owned(), format: ReplyFormat::Plain }),
+            delivery: None,
         };
-        complete(&self.world.app, worker, message, &job.lease.id, with).await.unwrap();
+        complete(&self.world.app, worker, message, &job.lease.id, with, DeliveredBy::Worker).await.unwrap();
         *self.completions.entry(message.clone()).or_default() += 1;
     }
 

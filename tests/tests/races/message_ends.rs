@@ -1,7 +1,7 @@
 //! The ends of messages: only the worker whose call ended the message gets the answer that it did.
 
 use af_app::AppError;
-use af_app::worker::{Retry, complete, fail};
+use af_app::worker::{DeliveredBy, Retry, complete, fail};
 use af_domain::message::MessageStatus;
 use af_domain::refusal::Code;
 use af_domain::time::Millis;
@@ -16,7 +16,15 @@ const PAST_THE_BACKOFF: Millis = Millis::from_secs(661);
 const ATTEMPTS: u32 = 60;
 
 async fn completed(world: &World, running: &RunningMessage) -> Result<(), AppError> {
-    complete(&world.app, &running.worker, &running.message, &running.lease, empty_completion()).await
+    complete(
+        &world.app,
+        &running.worker,
+        &running.message,
+        &running.lease,
+        empty_completion(),
+        DeliveredBy::Worker,
+    )
+    .await
 }
 
 fn is_stale(answer: &Result<(), AppError>) -> bool {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use af_app::AppError;
 use af_app::conversations::free;
 use af_app::queue::{Cancelled, cancel, retry};
-use af_app::worker::{Retry, complete, fail, heartbeat};
+use af_app::worker::{DeliveredBy, Retry, complete, fail, heartbeat};
 use af_domain::conversation::{Entry, Failure, Priority};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
@@ -106,6 +106,7 @@ fn new_entry(running: &RunningMessage) -> Entry {
         max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
+        revised: false,
     }
 }
 
@@ -183,8 +184,15 @@ async fn a_repeated_completion_after_a_cancellation_leaves_the_message_cancelled
     // The first transaction is refused because of the cancellation. The second one takes effect.
     let faulty = world.with_faults(Arc::new(LostAfter(AtomicI32::new(1))));
     for app in [&faulty, &world.app, &world.app] {
-        let ended =
-            complete(app, &running.worker, &running.message, &running.lease, empty_completion()).await;
+        let ended = complete(
+            app,
+            &running.worker,
+            &running.message,
+            &running.lease,
+            empty_completion(),
+            DeliveredBy::Worker,
+        )
+        .await;
         assert!(ended.is_ok() || code(&ended).is_none(), "{ended:?}");
     }
     assert_eq!(status(&world, &running).await, MessageStatus::Cancelled);
@@ -232,8 +240,15 @@ async fn every_call_of_a_worker_whose_conversation_was_freed_is_refused() {
     let answer =
         heartbeat(&world.app, &running.worker, &running.message, &running.lease, None).await.unwrap();
     assert!(!answer.held);
-    let late =
-        complete(&world.app, &running.worker, &running.message, &running.lease, empty_completion()).await;
+    let late = complete(
+        &world.app,
+        &running.worker,
+        &running.message,
+        &running.lease,
+        empty_completion(),
+        DeliveredBy::Worker,
+    )
+    .await;
     assert_eq!(code(&late), Some(Code::StaleLease));
     let late =
         fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None)).await;

@@ -9,7 +9,7 @@ use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_app::pool::workers;
-use af_app::worker::{Ownership, Poll, Polled, complete, poll};
+use af_app::worker::{DeliveredBy, Ownership, Poll, Polled, complete, poll};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;
@@ -91,9 +91,16 @@ impl World {
     }
 
     pub async fn complete(&self, running: &RunningMessage) {
-        complete(&self.app, &running.worker, &running.message, &running.lease, empty_completion())
-            .await
-            .unwrap();
+        complete(
+            &self.app,
+            &running.worker,
+            &running.message,
+            &running.lease,
+            empty_completion(),
+            DeliveredBy::Worker,
+        )
+        .await
+        .unwrap();
     }
 
     /// The worker releases `conversation`, in which no message waits.
@@ -158,7 +165,13 @@ fn running_message(worker: &WorkerId, polled: Polled) -> RunningMessage {
 
 /// A completion without history and without a reply.
 pub fn empty_completion() -> CompleteWith {
-    CompleteWith { history: vec![], pending_tool_calls: None, metadata: BTreeMap::new(), reply: None }
+    CompleteWith {
+        history: vec![],
+        pending_tool_calls: None,
+        metadata: BTreeMap::new(),
+        reply: None,
+        delivery: None,
+    }
 }
 
 /// The conversation id `name`.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::worker::bundle::Job;
-use af_app::worker::{Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
+use af_app::worker::{DeliveredBy, Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
 use af_domain::agent::user_of;
 use af_domain::ids::{ConversationId, WorkerId};
-use af_domain::message::{HistoryEntry, Role, TELEGRAM};
+use af_domain::message::{HistoryEntry, Reply, ReplyFormat, Role, TELEGRAM};
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::MachineState;
@@ -244,10 +244,11 @@ impl Worker {
                 history: vec![self.entry("answer")],
                 pending_tool_calls: None,
                 metadata: Default::default(),
-                reply: Some("answer".to_owned()),
+                reply: Some(Reply { text: "answer".to_owned(), format: ReplyFormat::Plain }),
+                delivery: None,
             };
             let (app, id) = (self.function().app(), self.id.clone());
-            let completed = complete(&app, &id, message, &job.lease.id, with);
+            let completed = complete(&app, &id, message, &job.lease.id, with, DeliveredBy::Outbox);
             match self.functions[0].call(Operation::Complete, completed).await {
                 Some(Ok(())) => {
                     let fence = job.lease.id.parts().fence.0;

@@ -21,6 +21,10 @@ mod deployment {
     pub mod health;
     pub mod openapi;
 }
+mod ingress_config {
+    pub mod get;
+    pub mod put;
+}
 mod keys {
     pub mod create;
     pub mod list;
@@ -33,6 +37,11 @@ mod message_config {
 mod messages {
     pub mod enqueue;
     pub mod get;
+}
+mod outbox {
+    pub mod drop;
+    pub mod list;
+    pub mod resend;
 }
 mod policies {
     pub mod get;
@@ -97,11 +106,15 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(deployment::openapi::openapi))
         .routes(routes!(deployment::health::alive))
         .routes(routes!(deployment::health::ready))
+        .routes(routes!(ingress_config::get::get, ingress_config::put::put))
         .routes(routes!(keys::list::list, keys::create::create))
         .routes(routes!(keys::revoke::revoke))
         .routes(routes!(message_config::get::get, message_config::put::put))
         .routes(routes!(messages::enqueue::enqueue))
         .routes(routes!(messages::get::get))
+        .routes(routes!(outbox::list::list))
+        .routes(routes!(outbox::drop::drop))
+        .routes(routes!(outbox::resend::resend))
         .routes(routes!(policies::get::get, policies::put::put))
         .routes(routes!(provider::readiness::readiness))
         .routes(routes!(provider::cleanup::cleanup))

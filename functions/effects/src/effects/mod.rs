@@ -4,13 +4,15 @@ mod attachments;
 mod counters;
 mod expired_media;
 mod expired_snapshots;
+mod outbox;
 mod payload_ttl;
 
 use crate::effect::Effect;
 
 /// Effects of a batch of the table's stream.
-pub const OF_THE_STREAM: [Effect; 2] = [
+pub const OF_THE_STREAM: [Effect; 3] = [
     Effect { name: "attachments", run: |context, records| Box::pin(attachments::run(context, records)) },
+    Effect { name: "outbox", run: |context, records| Box::pin(outbox::changed(context, records)) },
     Effect { name: "payload_ttl", run: |context, records| Box::pin(payload_ttl::run(context, records)) },
 ];
 
@@ -19,8 +21,12 @@ pub const OF_THE_STREAM: [Effect; 2] = [
 pub const AFTER_THE_STREAM: [Effect; 1] =
     [Effect { name: "counters", run: |context, records| Box::pin(counters::run(context, records)) }];
 
-/// Effects of the schedule.
-pub const OF_THE_SCHEDULE: [Effect; 2] = [
+/// Effects of the schedule of the outboxes.
+pub const OF_THE_OUTBOX_SCHEDULE: [Effect; 1] =
+    [Effect { name: "outbox", run: |context, records| Box::pin(outbox::due(context, records)) }];
+
+/// Effects of the schedule of the sweep.
+pub const OF_THE_SWEEP: [Effect; 2] = [
     Effect {
         name: "expired_snapshots",
         run: |context, records| Box::pin(expired_snapshots::run(context, records)),

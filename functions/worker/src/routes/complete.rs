@@ -5,7 +5,7 @@ use af_http::{ApiJson, ApiPath, Json, Problem};
 use af_store::conversation::CompleteWith;
 
 use crate::caller::Caller;
-use crate::conversions::{history, lease, tool_calls};
+use crate::conversions::{delivered_by, history, lease, reply, tool_calls};
 
 /// Completes a message.
 ///
@@ -26,8 +26,10 @@ pub async fn complete(
         history: history("/history", request.history, app.now())?,
         pending_tool_calls: tool_calls(request.pending_tool_calls),
         metadata: request.metadata,
-        reply: request.reply,
+        reply: request.reply.map(reply).transpose()?,
+        delivery: None,
     };
-    use_case(&app, &worker, &message, &lease, with).await?;
+    let delivered_by = delivered_by(request.delivery.as_deref())?;
+    use_case(&app, &worker, &message, &lease, with, delivered_by).await?;
     Ok(Json(CompleteAnswer { completed: true }))
 }

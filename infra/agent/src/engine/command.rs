@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use af_telegram::ParseMode;
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -107,9 +106,9 @@ impl Engine for Command {
         Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
     }
 
-    /// Agents write HTML. Text that is not valid HTML is delivered as plain text.
-    fn markup(&self) -> Option<ParseMode> {
-        Some(ParseMode::Html)
+    /// Agents write HTML.
+    fn format(&self) -> &'static str {
+        "html"
     }
 }
 

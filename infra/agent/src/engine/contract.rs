@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use af_telegram::ParseMode;
 use async_trait::async_trait;
 
 use crate::hydration::ReceivedBundle;
@@ -20,16 +19,16 @@ pub trait Engine: Send + Sync {
     /// Answers the message in `bundle`. A blank text means that there is no reply.
     async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure>;
 
-    /// The markup of its replies.
-    fn markup(&self) -> Option<ParseMode>;
+    /// The markup of its replies: `plain`, `html` or `markdown`.
+    fn format(&self) -> &'static str;
 }
 
-/// Why a message has no delivered reply.
+/// Why a message has no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Becomes the message's `lastError`, so it must hold no secret.
     pub reason: String,
-    /// Whether another attempt may help, and no part of a reply can have reached the user.
+    /// Whether another attempt may help.
     pub retryable: bool,
     /// How long another attempt must wait, if a server asked for that.
     pub retry_after: Option<Duration>,
@@ -41,7 +40,7 @@ impl Failure {
         Self { reason: reason.into(), retryable: true, retry_after: None }
     }
 
-    /// A failure after which no attempt can help, or a part of the reply may have reached the user.
+    /// A failure after which no attempt can help.
     pub fn permanent(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retryable: false, retry_after: None }
     }

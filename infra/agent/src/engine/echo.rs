@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use af_telegram::ParseMode;
 use async_trait::async_trait;
 
 use super::contract::{Engine, Failure, Progress};
@@ -38,7 +37,7 @@ impl Engine for Echo {
     }
 
     /// The echo of a user's text has no markup.
-    fn markup(&self) -> Option<ParseMode> {
-        None
+    fn format(&self) -> &'static str {
+        "plain"
     }
 }

@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use af_telegram::ParseMode;
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use eventsource_stream::{Event, EventStreamError, Eventsource};
@@ -191,9 +190,9 @@ impl Engine for OpenAi {
         }
     }
 
-    /// Models may write HTML. Text that is not valid HTML is delivered as plain text.
-    fn markup(&self) -> Option<ParseMode> {
-        Some(ParseMode::Html)
+    /// Models write Markdown.
+    fn format(&self) -> &'static str {
+        "markdown"
     }
 }
 

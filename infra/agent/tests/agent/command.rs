@@ -82,7 +82,7 @@ async fn a_program_reads_the_bundle_and_answers_on_stdout() {
     fake.script("poll", [job("m1", "hello")]);
     let folder =
         work(&fake, "cat >../bundle.json; env >../env.txt; printf 'first line\\nsecond line\\n\\n'").await;
-    assert_eq!(fake.bodies("complete")[0]["reply"], "first line\nsecond line");
+    assert_eq!(fake.bodies("complete")[0]["reply"]["text"], "first line\nsecond line");
 
     let bundle: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("bundle.json")).unwrap()).unwrap();
@@ -119,7 +119,7 @@ async fn lines_are_shown_as_progress_while_the_program_works() {
         std::fs::write(&flag, "").unwrap();
     };
     tokio::join!(work(&fake, &text), seen);
-    assert_eq!(fake.bodies("complete")[0]["reply"], "thinking\nanswer");
+    assert_eq!(fake.bodies("complete")[0]["reply"]["text"], "thinking\nanswer");
     let shown = fake.bodies("heartbeat").iter().filter(|beat| beat["progress"] == "thinking").count();
     assert_eq!(shown, 1, "a line is sent once");
 }
@@ -168,7 +168,7 @@ async fn a_background_process_of_a_program_neither_delays_the_reply_nor_survives
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let folder = work(&fake, "sleep 60 & echo $! >../left; echo done").await;
-    assert_eq!(fake.bodies("complete")[0]["reply"], "done");
+    assert_eq!(fake.bodies("complete")[0]["reply"]["text"], "done");
     ended(std::fs::read_to_string(folder.path().join("left")).unwrap().trim()).await;
 }
 

@@ -49,7 +49,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 fn replies(fake: &Fake) -> Vec<String> {
-    fake.bodies("complete").iter().map(|body| body["reply"].as_str().unwrap().to_owned()).collect()
+    fake.bodies("complete").iter().map(|body| body["reply"]["text"].as_str().unwrap().to_owned()).collect()
 }
 
 const ONE: &str = "conversation-of-m1";

@@ -6,12 +6,9 @@ use af_agent::{Exit, run};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{
-    Answer, BOT_TOKEN, Fake, MODEL_KEY, config, hydrated, job, never, ok, payload, problem, telegram_job,
-};
+use crate::support::{Answer, Fake, MODEL_KEY, config, hydrated, job, never, ok, payload, problem};
 
 /// Longest text that Telegram accepts.
-const MAX_TELEGRAM_CHARS: usize = 4_096;
 
 async fn work(fake: &Fake) {
     work_at(&fake.serve().await).await;
@@ -50,14 +47,13 @@ fn refusal(code: &str, message: &str) -> Value {
 }
 
 fn replies(fake: &Fake) -> Vec<Value> {
-    fake.bodies("complete").into_iter().map(|body| body["reply"].clone()).collect()
+    fake.bodies("complete").into_iter().map(|body| body["reply"]["text"].clone()).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_conversation_is_sent_and_the_streamed_reply_completes_the_message() {
     let fake = Fake::default();
-    let Answer::Json(status, mut body) = hydrated("m1", payload("api", "user-1", "And now?"), Value::Null)
-    else {
+    let Answer::Json(status, mut body) = hydrated("m1", payload("api", "user-1", "And now?")) else {
         unreachable!()
     };
     body["bundle"]["conversationState"]["contextHistory"] = json!([
@@ -93,7 +89,7 @@ fn with_attachments(base: &str) -> Answer {
         file("cat", "image/png"), file("report", "application/pdf"), file("gone", "image/jpeg"),
         {"kind": "photo", "status": "expired", "telegramFileId": "old", "mimeType": "image/jpeg"},
     ]);
-    hydrated("m1", sent, Value::Null)
+    hydrated("m1", sent)
 }
 
 async fn asked_about_pictures(completions: Vec<Answer>) -> Fake {
@@ -168,13 +164,12 @@ async fn a_request_to_a_busy_server_is_repeated_after_its_retry_after() {
 #[tokio::test(start_paused = true)]
 async fn a_truncated_reply_is_requested_again_and_never_sent() {
     let fake = Fake::default();
-    fake.script("poll", [telegram_job("m1", "hello")]);
+    fake.script("poll", [job("m1", "hello")]);
     let half = Answer::Events { data: pieces(&["half of"])[..2].to_vec(), cut_off: true };
     let closed = Answer::Events { data: pieces(&["half of"])[..2].to_vec(), cut_off: false };
     fake.script("completions", [half, closed, stream(&["the whole reply"])]);
     work(&fake).await;
     assert_eq!(replies(&fake), ["the whole reply"]);
-    assert_eq!(fake.bodies("sendMessage").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,40 +212,6 @@ async fn a_server_that_stays_busy_fails_the_attempt_and_the_message_is_retryable
         4 + 1 + 1,
         "neither a wait of two hours nor an exhausted quota is retried"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reply_of_5000_characters_is_sent_as_two_messages_split_at_a_paragraph() {
-    let fake = Fake::default();
-    fake.script("poll", [telegram_job("m1", "tell me all")]);
-    let (first, second) = ("a".repeat(2_999), "b".repeat(1_999));
-    fake.script("completions", [stream(&[&first, "\n\n", &second])]);
-    work(&fake).await;
-    let sent: Vec<_> = fake.bodies("sendMessage").into_iter().map(|body| body["text"].clone()).collect();
-    assert_eq!(sent, [json!(first), json!(second)]);
-    assert!(first.len() <= MAX_TELEGRAM_CHARS);
-    assert_eq!(replies(&fake)[0].as_str().unwrap().len(), 5_000);
-}
-
-#[tokio::test(start_paused = true)]
-async fn invalid_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_retried() {
-    let fake = Fake::default();
-    fake.script("poll", [telegram_job("m1", "compare")]);
-    fake.script("completions", [stream(&["<b>1 < 2"])]);
-    let limited = json!({"ok": false, "error_code": 429, "description": "Too Many Requests: retry after 5",
-        "parameters": {"retry_after": 5}});
-    let broken = json!({"ok": false, "error_code": 400,
-        "description": "Bad Request: can't parse entities: Unsupported start tag"});
-    fake.script("sendMessage", [Answer::Json(429, limited), Answer::Json(400, broken)]);
-    let started = Instant::now();
-    work(&fake).await;
-    let sent = fake.bodies("sendMessage");
-    let modes: Vec<_> = sent.iter().map(|body| body["parse_mode"].clone()).collect();
-    assert_eq!(modes, [json!("HTML"), json!("HTML"), Value::Null]);
-    assert!(sent.iter().all(|body| body["text"] == "<b>1 < 2"));
-    assert!(started.elapsed() >= Duration::from_secs(5));
-    assert_eq!(replies(&fake), ["<b>1 < 2"]);
-    assert!(fake.calls().iter().any(|call| call.path == format!("/bot{BOT_TOKEN}/sendMessage")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,7 +263,7 @@ async fn an_answer_without_a_reply_is_a_failed_attempt_that_says_so_streamed_or_
         let streamed = Answer::Events { data: vec![event, "[DONE]".to_owned()], cut_off: false };
         for answer in [streamed, ok(completion("message", message.clone(), end))] {
             let fake = Fake::default();
-            fake.script("poll", [telegram_job("m1", "hello")]).script("completions", [answer]);
+            fake.script("poll", [job("m1", "hello")]).script("completions", [answer]);
             work(&fake).await;
             let failed = &fake.bodies("fail")[0];
             assert!(failed["errorMessage"].as_str().unwrap().contains(expected), "{message}: {failed}");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, BOT_TOKEN, Fake, cancelled, config, held, held_but_stop, hydrated, job, never, not_held, nothing,
-    ok, payload, problem, stop, switch, switch_from, telegram_job,
+    Answer, Fake, cancelled, config, held, held_but_stop, job, never, not_held, nothing, ok, problem, stop,
+    switch, switch_from,
 };
 use af_agent::{AgentError, Exit, UNREACHABLE_EXIT, run};
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn a_message_is_answered_and_completed_once_with_its_history() {
     assert_eq!(
         fake.bodies("complete")[0],
         json!({
-            "leaseId": "lease-of-m1", "fence": 3, "reply": "echo: hello",
+            "leaseId": "lease-of-m1", "fence": 3, "reply": {"text": "echo: hello", "format": "plain"},
             "history": [
                 {"role": "user", "content": "hello", "at": 1_000_000},
                 {"role": "assistant", "content": "echo: hello", "at": 1_000_000},
@@ -105,7 +105,7 @@ async fn a_failing_engine_fails_the_message() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_stops_the_engine_and_sends_nothing() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "/sleep 600000")]);
+    fake.script("poll", [nothing(), job("m1", "/sleep 600000")]);
     fake.script("heartbeat", [held(), not_held()]);
     let started = Instant::now();
     run_to_the_end(&fake).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_lost_lease_stops_the_engine_and_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn without_a_successful_heartbeat_the_engine_stops_when_the_trust_ends() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "/sleep 600000")]);
+    fake.script("poll", [nothing(), job("m1", "/sleep 600000")]);
     fake.script("heartbeat", [held()]).script("heartbeat", (0..200).map(|_| Answer::Lost));
     let started = Instant::now();
     run_to_the_end(&fake).await.unwrap();
@@ -158,75 +158,6 @@ async fn a_cancelled_message_is_stopped_and_failed_without_retry() {
         json!({"leaseId": "lease-of-m1", "fence": 3, "errorMessage": "cancelled", "retryable": false});
     assert_eq!(fake.bodies("fail"), [expected]);
     assert_eq!(fake.count("complete"), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_telegram_reply_is_confirmed_sent_and_completed_in_this_order() {
-    let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "hello")]);
-    run_to_the_end(&fake).await.unwrap();
-    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "sendMessage", "complete", "poll", "farewell"]);
-    let sent = &fake.calls()[3];
-    assert_eq!(sent.path, format!("/bot{BOT_TOKEN}/sendMessage"));
-    assert_eq!(sent.body, json!({"chat_id": 777, "text": "echo: hello"}));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_from_a_forum_topic_is_answered_there() {
-    let fake = Fake::default();
-    let mut in_topic = payload("telegram", "777", "hello");
-    in_topic["metadata"] = json!({"telegramThreadId": "5", "telegramIsTopicMessage": "true"});
-    let mut in_thread = payload("telegram", "777", "hello");
-    in_thread["metadata"] = json!({"telegramThreadId": "5"});
-    let jobs = [in_topic, in_thread].map(|payload| hydrated("m1", payload, json!(BOT_TOKEN)));
-    fake.script("poll", jobs);
-    run_to_the_end(&fake).await.unwrap();
-    let threads: Vec<_> =
-        fake.bodies("sendMessage").iter().map(|m| m.get("message_thread_id").cloned()).collect();
-    assert_eq!(threads, [Some(json!(5)), None]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn typing_is_shown_while_the_engine_works_and_its_failures_are_ignored() {
-    let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "/sleep 9000")]);
-    fake.script("sendChatAction", [problem(500, "x"), Answer::Lost]);
-    run_to_the_end(&fake).await.unwrap();
-    assert_eq!((fake.count("sendChatAction"), fake.count("sendMessage"), fake.count("complete")), (3, 1, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_worker_that_lost_its_lease_does_not_send_its_finished_reply() {
-    let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "hello")]).script("heartbeat", [not_held()]);
-    run_to_the_end(&fake).await.unwrap();
-    assert_eq!((fake.count("sendMessage"), fake.count("complete"), fake.count("fail")), (0, 0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reply_that_may_have_arrived_is_never_sent_again() {
-    let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "hello")]).script("sendMessage", [Answer::Lost]);
-    run_to_the_end(&fake).await.unwrap();
-    assert_eq!((fake.count("sendMessage"), fake.count("complete")), (1, 0));
-    let fail = &fake.bodies("fail")[0];
-    assert_eq!(fail["retryable"], false);
-    assert!(!fail.to_string().contains("bot-secret"), "{fail}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_telegram_message_that_cannot_be_answered_is_not_completed() {
-    let fake = Fake::default();
-    fake.script(
-        "poll",
-        [
-            hydrated("m1", payload("telegram", "777", "hello"), json!(null)),
-            hydrated("m2", payload("telegram", "no-chat", "hello"), json!(BOT_TOKEN)),
-        ],
-    );
-    run_to_the_end(&fake).await.unwrap();
-    let retryable: Vec<_> = fake.bodies("fail").iter().map(|fail| fail["retryable"].clone()).collect();
-    assert_eq!((fake.count("complete"), retryable), (0, vec![json!(true), json!(false)]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 pub const TOKEN: &str = "worker-token";
-pub const BOT_TOKEN: &str = "42:bot-secret";
 pub const MODEL_KEY: &str = "sk-model-secret";
 
 /// The answer of the fake to one call.
@@ -44,7 +43,7 @@ pub enum Answer {
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
+    /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`,
     /// `completions`, and so on. With other names: a poll with a load is a `farewell`, the failure of a snapshot a
     /// `give-up`, and the transfers to and from the bucket are an `upload` and a `download`.
     pub name: String,
@@ -186,8 +185,6 @@ impl Fake {
         scripted.or_else(|| self.bucket(call, raw)).unwrap_or_else(|| match name {
             "poll" | "farewell" => stop(),
             "heartbeat" => held(),
-            "sendMessage" => ok(json!({"ok": true, "result": {"message_id": 1}})),
-            "sendChatAction" => ok(json!({"ok": true, "result": true})),
             _ => ok(json!({})),
         })
     }
@@ -316,19 +313,14 @@ fn go_on() -> Value {
 
 /// The answer to a poll: this message, from the API.
 pub fn job(message: &str, text: &str) -> Answer {
-    hydrated(message, payload("api", "user-1", text), Value::Null)
-}
-
-/// The answer to a poll: this message, from Telegram.
-pub fn telegram_job(message: &str, text: &str) -> Answer {
-    hydrated(message, payload("telegram", "777", text), json!(BOT_TOKEN))
+    hydrated(message, payload("api", "user-1", text))
 }
 
 pub fn payload(provider: &str, user: &str, text: &str) -> Value {
     json!({"provider": provider, "providerUserId": user, "messageText": text, "metadata": {}, "attachments": []})
 }
 
-pub fn hydrated(message: &str, payload: Value, bot_token: Value) -> Answer {
+pub fn hydrated(message: &str, payload: Value) -> Answer {
     let conversation = format!("conversation-of-{message}");
     let job = json!({
         "messageId": message, "conversationId": conversation, "agentKey": "demo",
@@ -338,7 +330,6 @@ pub fn hydrated(message: &str, payload: Value, bot_token: Value) -> Answer {
     let bundle = json!({
         "messageId": message, "conversationId": conversation, "agentKey": "demo", "payload": payload,
         "conversationState": {"contextHistory": [], "pendingToolCalls": []}, "contextFingerprint": "f", "cursor": "c",
-        "telegramBotToken": bot_token,
         "bridgeRuntimeConfig": {"baseUrl": "http://bridge", "serviceKey": "bridge-key", "appBaseUrlMapJson": "{}"},
     });
     poll(go_on(), job, bundle)
@@ -374,7 +365,7 @@ pub fn config(url: &str, changes: &[(&str, &str)]) -> Config {
             return Some((*value).to_owned());
         }
         match name {
-            "AGENT_FACTORY_URL" | "TELEGRAM_API_URL" => Some(url.to_owned()),
+            "AGENT_FACTORY_URL" => Some(url.to_owned()),
             "AGENT_FACTORY_WORKER_TOKEN" => Some(TOKEN.to_owned()),
             "AGENT_FACTORY_WORKER_ID" => Some("w1".to_owned()),
             // The folders of tests are open to their own user only.

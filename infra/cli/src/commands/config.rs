@@ -21,6 +21,9 @@ pub enum Config {
     /// What messages carry to workers: `systemPrompt`, `telegramAttachmentRetentionMs`
     #[command(subcommand)]
     Message(Document),
+    /// How updates of Telegram become messages: `groupTrigger`, `requireBinding`, `maxPerMinute` and others
+    #[command(subcommand)]
+    Ingress(Document),
     /// The numbers and rules of queue, leases, polls, pool and retention
     #[command(subcommand)]
     Policies(Policies),
@@ -74,6 +77,7 @@ impl Config {
         let (path, set) = match self {
             Config::Provider(command) => ("/v1/config/provider", command.given()?),
             Config::Message(command) => ("/v1/config/message", command.given()?),
+            Config::Ingress(command) => ("/v1/config/ingress", command.given()?),
             Config::Policies(Policies::Get) => (POLICIES, None),
             Config::Policies(Policies::Set { file }) => (POLICIES, Some(read(file)?)),
         };

@@ -123,14 +123,14 @@ async fn a_late_call_under_an_old_lease_changes_nothing_and_gets_409() {
     let (status, beat) = post(&old, &format!("{path}/heartbeat"), lease.clone()).await;
     assert_eq!((status, &beat["held"]), (200, &json!(false)));
     let mut complete = lease.clone();
-    complete["reply"] = json!("too late");
+    complete["reply"] = json!({"text": "too late"});
     let (status, refused) = post(&old, &format!("{path}/complete"), complete).await;
     assert_eq!((status, &refused["code"]), (409, &json!("stale_lease")), "{refused}");
     let mut fail = lease;
-    fail["errorMessage"] = json!("too late");
+    fail["errorMessage"] = json!({"text": "too late"});
     let (status, _) = post(&old, &format!("{path}/fail"), fail).await;
     assert_eq!(status, 409);
-    let held = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": "in time"});
+    let held = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": {"text": "in time"}});
     let (status, _) = post(&new, &format!("{path}/complete"), held).await;
     assert_eq!(status, 200);
     assert_eq!(dev.message(&id).await["reply"], "in time");

@@ -39,11 +39,14 @@ pub(super) struct SentFile {
 
 /// The kind of a sent file, which is the name of its field in the message.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 enum FileKind {
     /// In one size.
     Photo,
     Video,
+    Animation,
+    VideoNote,
+    Sticker,
     Audio,
     Voice,
     Document,
@@ -59,6 +62,9 @@ impl SentFile {
                 return ("photo", json!([file]));
             }
             FileKind::Video => "video",
+            FileKind::Animation => "animation",
+            FileKind::VideoNote => "video_note",
+            FileKind::Sticker => "sticker",
             FileKind::Audio => "audio",
             FileKind::Voice => "voice",
             FileKind::Document => "document",

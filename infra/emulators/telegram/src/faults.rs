@@ -41,18 +41,18 @@ impl Fault {
 
 /// The queued faults, by method in lower case.
 #[derive(Debug, Default)]
-pub(super) struct Faults(HashMap<String, VecDeque<Fault>>);
+pub(super) struct Faults(HashMap<String, VecDeque<Option<Fault>>>);
 
 impl Faults {
-    /// Makes the next `times` calls of `method` fail.
-    pub fn queue(&mut self, method: &str, fault: &Fault, times: usize) {
+    /// Makes the next `times` calls of `method` fail, or succeed without a fault.
+    pub fn queue(&mut self, method: &str, fault: Option<&Fault>, times: usize) {
         let waiting = self.0.entry(method.to_ascii_lowercase()).or_default();
         let room = MAX_FAULTS.saturating_sub(waiting.len());
-        waiting.extend(std::iter::repeat_n(fault, times.min(room)).cloned());
+        waiting.extend(std::iter::repeat_n(fault.cloned(), times.min(room)));
     }
 
     /// Takes the failure for this call of `method` (in lower case), if there is one.
     pub fn take(&mut self, method: &str) -> Option<Fault> {
-        self.0.get_mut(method).and_then(VecDeque::pop_front)
+        self.0.get_mut(method).and_then(VecDeque::pop_front).flatten()
     }
 }

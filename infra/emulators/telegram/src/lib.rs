@@ -254,7 +254,12 @@ impl TelegramEmulator {
 
     /// Answers the next `times` calls of `method` with `fault`. Faults are in memory only.
     pub fn fault(&self, method: &str, fault: &Fault, times: usize) {
-        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).queue(method, fault, times);
+        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).queue(method, Some(fault), times);
+    }
+
+    /// Answers the next `times` calls of `method` without a fault, before the faults that are queued later.
+    pub fn succeed(&self, method: &str, times: usize) {
+        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).queue(method, None, times);
     }
 }
 

@@ -39,7 +39,7 @@ async fn a_closed_stack_accepts_nothing_new_and_still_answers_its_workers() {
     assert_eq!(problem["code"], "unavailable", "{problem}");
     assert_eq!(send(&stack, Method::GET, "/v1/workers", &admin, json!({})).await.status(), 503);
     let path = format!("/v1/worker/messages/{}/complete", job["messageId"].as_str().unwrap());
-    let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": "done"});
+    let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": {"text": "done"}});
     assert_eq!(send(&stack, Method::POST, &path, &token, lease).await.status(), 200, "the message ends");
 
     let url = stack.url.clone();

@@ -37,8 +37,6 @@ pub struct Bundle {
     /// A later call that sends this cursor as `since` gets only newer entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The token of the bot that the reply goes out by; null when the conversation has no bot.
-    pub telegram_bot_token: Option<String>,
     /// Null unless the agent's bridge is enabled.
     pub bridge_runtime_config: Option<Bridge>,
 }

@@ -74,8 +74,22 @@ pub struct CompleteRequest {
     /// Merged into the message's metadata. What is over the limits is cut, and the entry `metadataCut` says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// The agent's reply, stored with the message.
-    pub reply: Option<String>,
+    /// The agent's reply, stored with the message. If the message came from Telegram, or its user has a Telegram chat,
+    /// the deployment sends the reply there.
+    pub reply: Option<ReplyBody>,
+    /// Who brings the reply to the user: `outbox` (the deployment, also when left out), or `self` (the worker has done it).
+    pub delivery: Option<String>,
+}
+
+/// The reply of an agent.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplyBody {
+    /// The text, at most 64 KB. A blank text is not sent.
+    pub text: String,
+    /// The markup of the text: `plain`, `markdown`, or `html` (Telegram's HTML). Left out, the text is plain.
+    pub format: Option<String>,
 }
 
 /// The message is done.

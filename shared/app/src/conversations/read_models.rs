@@ -65,13 +65,7 @@ pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
     let MessageView { message, progress, .. } = view;
     let payload = &message.payload;
     let texts = [&payload.provider, &payload.provider_user_id, &payload.message_text].into_iter();
-    let optional = [
-        &payload.external_message_id,
-        &payload.raw_update_json,
-        &message.last_error,
-        &message.reply,
-        progress,
-    ];
+    let optional = [&payload.external_message_id, &payload.raw_update_json, &message.last_error, progress];
     let metadata = payload.metadata.iter().flat_map(|(name, value)| [name, value]);
     let files = payload.attachments.iter().flat_map(|a| {
         let reason = match &a.state {
@@ -80,7 +74,9 @@ pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
         };
         [Some(&a.telegram_file_id), a.file_name.as_ref(), reason]
     });
-    let texts = texts.chain(optional.into_iter().flatten()).chain(metadata).chain(files.flatten());
+    let reply = message.reply.iter().map(|reply| &reply.text);
+    let texts =
+        texts.chain(optional.into_iter().flatten()).chain(reply).chain(metadata).chain(files.flatten());
     let ids = [message.id.as_str(), message.conversation.as_str(), message.agent.as_str()];
     let bytes = texts.map(String::as_str).chain(ids).map(|t| answer_bytes(t) + QUOTES_BYTES).sum::<u64>();
     bytes + MESSAGE_ENVELOPE_BYTES * (1 + payload.attachments.len() as u64)

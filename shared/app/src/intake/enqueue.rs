@@ -1,8 +1,9 @@
 //! Enqueue: accepts a message exactly once.
 
-use af_domain::attachment::{Attachment, MAX_WAIT};
+use af_domain::attachment::{ALBUM_WAIT, Attachment, MAX_WAIT};
 use af_domain::conversation::{Entry, Priority};
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
+use af_domain::ingress::SenderLimit;
 use af_domain::message::{MAX_PAYLOAD_BYTES, Message, MessageStatus, Payload};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
@@ -44,6 +45,39 @@ pub enum Identity {
         /// The update number.
         update_id: u64,
     },
+    /// A Telegram update whose number was used before for another message: after a quiet week, the numbers of a bot start
+    /// again.
+    Renumbered {
+        /// The bot that received the update.
+        bot: BotIdentity,
+        /// The update number.
+        update_id: u64,
+        /// The chat of the message.
+        chat: i64,
+        /// The message id within its chat.
+        message: i64,
+    },
+    /// The pictures of an album, which Telegram sends as several updates.
+    Album {
+        /// The bot that received the updates.
+        bot: BotIdentity,
+        /// The chat of the album.
+        chat: i64,
+        /// The id of the album.
+        album: String,
+    },
+}
+
+impl Identity {
+    /// Returns the bot of an update.
+    const fn bot(&self) -> Option<&BotIdentity> {
+        match self {
+            Identity::Update { bot, .. } | Identity::Renumbered { bot, .. } | Identity::Album { bot, .. } => {
+                Some(bot)
+            }
+            Identity::Fresh | Identity::Key { .. } => None,
+        }
+    }
 }
 
 /// A message to enqueue.
@@ -74,12 +108,51 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
+/// The result of a call for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// The message is accepted.
+    New(MessageId),
+    /// A message with this identity was accepted before.
+    Known {
+        /// Its id.
+        message: MessageId,
+        /// Whether it had the same body.
+        same_body: bool,
+    },
+    /// The sender has used its allowance.
+    RateLimited,
+}
+
 /// Accepts a message. After a successful answer, the message will end as done, dead letter or cancelled.
 ///
 /// # Errors
 /// Returns a refusal with the invalid field, or 429 if the queue of the conversation is full. Nothing is
 /// written then.
-pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted> {
+pub async fn enqueue(app: &App, request: Enqueue) -> Result<Accepted> {
+    let is_update = request.identity.bot().is_some();
+    match deliver(app, request, None).await? {
+        Delivered::New(message) => Ok(Accepted { message, duplicate: false }),
+        // The update number is the complete identity: a repeated update is the same message.
+        Delivered::Known { message, same_body } if same_body || is_update => {
+            Ok(Accepted { message, duplicate: true })
+        }
+        Delivered::Known { .. } => {
+            let detail = "this Idempotency-Key was used with another body; use a new key for a new message";
+            Err(Refusal::new(Code::IdempotencyMismatch, detail).into())
+        }
+        Delivered::RateLimited => {
+            Err(Refusal::new(Code::RateLimited, "this chat sends too many messages").into())
+        }
+    }
+}
+
+/// Accepts a message, as [`enqueue`], if the sender is within `limit`.
+pub(crate) async fn deliver(
+    app: &App,
+    mut request: Enqueue,
+    limit: Option<SenderLimit>,
+) -> Result<Delivered> {
     let policies = policies::for_agent(app, &request.agent).await?;
     check_payload(&mut request.payload)?;
     profiles::taking_messages(app, &request.agent).await?;
@@ -90,23 +163,16 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted> {
     if item.payload_bytes() > MAX_PAYLOAD_BYTES {
         return Err(too_large(&request.payload, item.payload_bytes()).into());
     }
-    let is_update = matches!(request.identity, Identity::Update { .. });
-    let message = NewMessage { conversation: request.conversation, agent: request.agent, entry, item };
+    let message = NewMessage { conversation: request.conversation, agent: request.agent, entry, item, limit };
     match app.store.enqueue_if_absent(&message, now, &policies).await? {
-        Enqueued::New => Ok(Accepted { message: id, duplicate: false }),
-        // The update number is the complete identity: a repeated update is the same message.
-        Enqueued::Duplicate { same_body } if same_body || is_update => {
-            Ok(Accepted { message: id, duplicate: true })
-        }
-        Enqueued::Duplicate { .. } => {
-            let detail = "this Idempotency-Key was used with another body; use a new key for a new message";
-            Err(Refusal::new(Code::IdempotencyMismatch, detail).into())
-        }
+        Enqueued::New => Ok(Delivered::New(id)),
+        Enqueued::Duplicate { same_body } => Ok(Delivered::Known { message: id, same_body }),
         Enqueued::BoundToAnotherAgent(agent) => {
             let detail = format!("conversation {} belongs to agent {agent}", message.conversation);
             Err(Refusal::new(Code::AgentMismatch, detail).into())
         }
         Enqueued::QueueFull => Err(queue_full(policies.queue.max_pending_per_conversation)),
+        Enqueued::RateLimited => Ok(Delivered::RateLimited),
     }
 }
 
@@ -178,8 +244,13 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
         attempts: 0,
         drained: 0,
         max_attempts,
-        not_before: if fetched_by(request).is_some() { now + MAX_WAIT } else { Timestamp::default() },
+        not_before: match (fetched_by(request), &request.identity) {
+            (Some(_), _) => now + MAX_WAIT,
+            (None, Identity::Album { .. }) => now + ALBUM_WAIT,
+            (None, _) => Timestamp::default(),
+        },
         first_fence: None,
+        revised: false,
     })
 }
 
@@ -188,18 +259,17 @@ fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageI
         Identity::Fresh => app.entropy.ulid(now),
         Identity::Key { caller, key, .. } => format!("key:{}", body_hash(&[caller, key])),
         Identity::Update { bot, update_id } => format!("tg:{bot}:{update_id}"),
+        Identity::Renumbered { bot, update_id, chat, message } => {
+            format!("tg:{bot}:{update_id}:{chat}:{message}")
+        }
+        Identity::Album { bot, chat, album } => format!("tg:{bot}:album:{chat}:{album}"),
     };
     Ok(MessageId::parse(text)?)
 }
 
 /// Returns the bot that must fetch attachments of the message.
 fn fetched_by(request: &Enqueue) -> Option<&BotIdentity> {
-    match &request.identity {
-        Identity::Update { bot, .. } if request.payload.attachments.iter().any(Attachment::is_pending) => {
-            Some(bot)
-        }
-        Identity::Update { .. } | Identity::Fresh | Identity::Key { .. } => None,
-    }
+    request.identity.bot().filter(|_| request.payload.attachments.iter().any(Attachment::is_pending))
 }
 
 fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
@@ -216,6 +286,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         attempts: 0,
         last_error: None,
         reply: None,
+        delivery: None,
         finished_at: None,
         fence: None,
         max_attempts: None,
@@ -223,8 +294,9 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         attempt_log: Vec::new(),
         retried_by: None,
         fetched_by: fetched_by(request).cloned(),
+        body_hash: hash_of(request),
     };
-    MessageItem::new(&message, hash_of(request))
+    MessageItem::new(&message)
 }
 
 /// Returns the hash of everything that a repetition with the same key must have in common. Defaults from the

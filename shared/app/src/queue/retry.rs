@@ -105,6 +105,7 @@ fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
         max_attempts: dead.max_attempts.unwrap_or(default),
         not_before: Timestamp::default(),
         first_fence: dead.first_fence,
+        revised: false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The stored settings document: the overrides of policies and the message config.
+//! The stored settings document: the overrides of policies, the message config and the ingress config.
 
 use af_domain::refusal::Refusal;
 use af_store::conversation::Commit;

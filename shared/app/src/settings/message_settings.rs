@@ -3,12 +3,14 @@
 //! It is part of the settings document, which every function reads anyway, so it costs no request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use serde_json::Value;
 
+use crate::settings::ingress_settings::IngressSettings;
 use crate::settings::overrides::Overrides;
 
 /// The group of the config in the policies document. No group of policies has this name.
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub policies: Policies,
     /// The settings of every message.
     pub message: MessageConfig,
+    /// The rules of Telegram's updates. They are shared, because the settings are copied for each call.
+    pub ingress: Arc<IngressSettings>,
 }
 
 impl MessageConfig {

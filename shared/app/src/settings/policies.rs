@@ -1,5 +1,7 @@
 //! Policies: stored overrides of the defaults in the code.
 
+use std::sync::Arc;
+
 use af_api::policies::{FieldView, PoliciesView};
 use af_domain::ids::AgentKey;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
@@ -7,6 +9,7 @@ use af_domain::refusal::Refusal;
 use serde_json::Value;
 
 use crate::settings::document::{DOCUMENT, change, parsed, stored};
+use crate::settings::ingress_settings::{self, IngressSettings};
 use crate::settings::message_settings::{GROUP, MessageConfig, Settings};
 pub use crate::settings::overrides::Overrides;
 use crate::{App, AppError};
@@ -34,7 +37,11 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     // On the heap: most calls find the settings in the cache, so their futures need no room for this read.
     let json = Box::pin(app.store.config(DOCUMENT, false)).await?;
     let stored = parsed(json.as_deref())?;
-    let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored) };
+    let settings = Settings {
+        policies: with_overrides(&stored)?,
+        message: MessageConfig::of(&stored),
+        ingress: Arc::new(IngressSettings::of(&stored)),
+    };
     app.settings.put((), settings.clone(), now);
     Ok(settings)
 }
@@ -110,7 +117,9 @@ fn changed(mut overrides: Overrides, changes: &Overrides) -> Overrides {
 /// Names in changes are checked earlier.
 fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
     let mut policies = Policies::default();
-    for (group, fields) in overrides.iter().filter(|(group, _)| *group != GROUP) {
+    for (group, fields) in
+        overrides.iter().filter(|(group, _)| *group != GROUP && *group != ingress_settings::GROUP)
+    {
         for (name, value) in fields {
             let given = match value {
                 Value::Number(n) => n.as_f64().map_or(Given::Other, Given::Number),

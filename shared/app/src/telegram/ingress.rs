@@ -1,32 +1,14 @@
 //! Telegram ingress: converts an update to a message in the right conversation, without any call to Telegram.
 
-use af_domain::agent::{Binding, Bot, TelegramIdentity};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, TelegramUserId};
-use af_domain::message::{Payload, TELEGRAM};
+use af_domain::agent::Bot;
+use af_domain::ids::BotIdentity;
 use af_domain::refusal::{Code, Refusal};
-use af_telegram::update::{IncomingMessage, Ingress, read};
+use af_telegram::update::{Ingress, read};
 
-use crate::intake::enqueue::{Enqueue, Identity, enqueue};
 use crate::telegram::bots::is_webhook_secret;
-use crate::{App, AppError, Result};
-
-/// The result of an update. Every result is answered with 200, so that Telegram does not send the update
-/// again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handled {
-    /// The update is a message that is accepted now or was accepted before.
-    Enqueued {
-        /// The message id.
-        message: MessageId,
-        /// Whether the message was accepted before.
-        duplicate: bool,
-    },
-    /// The update needs no action.
-    Ignored {
-        /// The reason, in one word.
-        reason: String,
-    },
-}
+pub use crate::telegram::handled::{Change, Handled};
+use crate::telegram::{messages, route};
+use crate::{App, Result};
 
 /// Handles the update in `body`, which arrived at the webhook of `bot` with `secret` in its header.
 ///
@@ -38,15 +20,29 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
         tracing::warn!(metric = "webhook_rejected", "webhook call with an unknown bot or a wrong secret");
         return Err(Refusal::new(Code::Unauthorized, "unknown bot or wrong secret token").into());
     };
-    let ingress = read(&bot.identity, body);
+    let handled = meaning(app, &bot, read(&bot.identity, body)).await?;
+    let reason = match &handled {
+        Handled::Ignored { reason } => Some(reason.as_str()),
+        Handled::Rejected { reason } => Some(*reason),
+        Handled::Enqueued { .. } | Handled::Changed { .. } => None,
+    };
+    if let Some(reason) = reason {
+        tracing::info!(metric = "webhook_ignored", bot = %bot.identity, reason, "an update became no message");
+    }
+    Ok(handled)
+}
+
+async fn meaning(app: &App, bot: &Bot, ingress: Ingress) -> Result<Handled> {
     match ingress {
-        Ingress::Message(message) => accept(app, &bot, message).await,
-        Ingress::Ignored { reason } => Ok(Handled::Ignored { reason: reason.to_owned() }),
-        // Commands are for the system and are not sent to an agent.
-        Ingress::PairingStart { .. } | Ingress::BareStart { .. } => {
-            Ok(Handled::Ignored { reason: "start_command".to_owned() })
+        Ingress::Message(message) => messages::accept(app, bot, message).await,
+        Ingress::Ignored { reason } => Ok(Handled::ignored(reason)),
+        Ingress::Migrated { from, to } => {
+            route::continue_in(app, bot, from, to).await?;
+            Ok(Handled::ignored("group_migrated"))
         }
-        Ingress::Stop { .. } => Ok(Handled::Ignored { reason: "stop_command".to_owned() }),
+        // Commands are for the system and are not sent to an agent.
+        Ingress::PairingStart { .. } | Ingress::BareStart { .. } => Ok(Handled::ignored("start_command")),
+        Ingress::Stop { .. } => Ok(Handled::ignored("stop_command")),
     }
 }
 
@@ -67,58 +63,4 @@ async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<B
         app.bots.put(identity, bot.clone(), now);
     }
     Ok(bot.filter(|_| genuine))
-}
-
-async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
-    let chat = message.origin.chat_id.to_string();
-    let bound = if message.origin.chat_type == "private" {
-        let person = |id: i64| TelegramUserId::parse(id.to_string()).ok();
-        let (user, chat) = (person(message.origin.user_id), person(message.origin.chat_id));
-        let sender = TelegramIdentity { bot: bot.identity.clone(), user, chat };
-        app.store.bindings_of_sender(&sender, false).await?.into_iter().next()
-    } else {
-        // A group must never join a user's private conversation.
-        None
-    };
-    let (agent, conversation) = target(bot, bound, &chat)?;
-    let request = Enqueue {
-        identity: Identity::Update { bot: bot.identity.clone(), update_id: message.origin.update_id },
-        conversation,
-        agent,
-        payload: payload(message, chat),
-        priority: None,
-        scheduled_for: None,
-        max_attempts: None,
-    };
-    match enqueue(app, request).await {
-        Ok(accepted) => Ok(Handled::Enqueued { message: accepted.message, duplicate: accepted.duplicate }),
-        // A repetition would be refused again, so the update is logged, counted and ignored.
-        Err(AppError::Refused(refusal)) if refusal.code != Code::QueueFull => {
-            tracing::warn!(metric = "webhook_ignored", code = refusal.code.as_str(), "update not accepted");
-            Ok(Handled::Ignored { reason: refusal.code.as_str().to_owned() })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn target(bot: &Bot, bound: Option<Binding>, chat: &str) -> Result<(AgentKey, ConversationId)> {
-    match bound {
-        Some(binding) => Ok((binding.agent, binding.conversation)),
-        None => {
-            let conversation = ConversationId::parse(format!("telegram:{}:{chat}", bot.identity))?;
-            Ok((bot.agent.clone(), conversation))
-        }
-    }
-}
-
-fn payload(message: IncomingMessage, chat: String) -> Payload {
-    Payload {
-        provider: TELEGRAM.to_owned(),
-        provider_user_id: chat,
-        message_text: message.text,
-        external_message_id: Some(message.origin.message_id.to_string()),
-        raw_update_json: message.raw,
-        metadata: message.metadata,
-        attachments: message.attachment.into_iter().collect(),
-    }
 }

@@ -5,10 +5,10 @@ use af_domain::message::Message;
 use af_domain::refusal::Code;
 
 use super::claim_request::{ClaimRequest, Wants};
-use super::destination::{Addressee, addressee};
 use super::fail::{Retry, fail};
 use crate::agents::profiles;
 use crate::conversations::repair::examine;
+use crate::outbox::{Addressee, addressee};
 use crate::settings::{message_config, policies};
 use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
 use crate::{App, AppError, Result};
@@ -51,8 +51,8 @@ pub(super) async fn deliver_job(
     loaded: Loaded,
 ) -> Result<Option<Delivered>> {
     let message = match loaded.message {
-        Some(message) if message.fetched_by.is_none() => Some(message),
-        // The replica that answered did not have the message yet, or not the result of its attachments.
+        Some(message) if message.fetched_by.is_none() && !claimed.lease.entry.revised => Some(message),
+        // The replica that answered may not have the message yet, the result of its attachments, or its newest content.
         _ => app.store.message(&claimed.lease.entry.message, app.now(), true).await?,
     };
     let Some(message) = message else {

@@ -3,7 +3,7 @@
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{HistoryCursor, MessageId, WorkerId};
 
-use super::destination::addressee;
+use crate::outbox::addressee;
 use crate::settings::message_config;
 use crate::settings::policies;
 use crate::worker::bundle::{Bundle, Job, bundle, context};

@@ -52,6 +52,8 @@ pub struct Entry {
     pub not_before: Timestamp,
     /// The fence of the first claim. The history entries are filed under it.
     pub first_fence: Option<Fence>,
+    /// Whether the content of the message has changed since it was accepted. A copy that a replica returns may be older.
+    pub revised: bool,
 }
 
 impl Entry {
@@ -212,9 +214,14 @@ impl Queue {
         self.0.retain(|e| !messages.contains(&e.message));
     }
 
-    /// Lets the entry at `index` be claimed as soon as it is due.
-    pub(super) fn end_wait(&mut self, index: usize) {
-        self.0[index].not_before = Timestamp::default();
+    /// Sets the moment until which the entry at `index` waits for attachments.
+    pub(super) fn wait_until(&mut self, index: usize, until: Timestamp) {
+        self.0[index].not_before = until;
+    }
+
+    /// Marks the message of the entry at `index` as changed.
+    pub(super) fn revise(&mut self, index: usize) {
+        self.0[index].revised = true;
     }
 
     /// Removes the entry at `index` and returns it.
@@ -309,6 +316,7 @@ mod tests {
             max_attempts: 5,
             not_before: Timestamp::default(),
             first_fence: None,
+            revised: false,
         }
     }
 

@@ -20,6 +20,7 @@ pub(super) fn entry(id: &str) -> Entry {
         max_attempts: 2,
         not_before: Timestamp::default(),
         first_fence: None,
+        revised: false,
     }
 }
 

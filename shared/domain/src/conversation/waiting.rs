@@ -69,18 +69,43 @@ impl Conversation {
         self.readiness(now, policies).head.is_some() || self.queue.entries().iter().any(comes_soon)
     }
 
-    /// Returns the conversation in which `message` no longer waits for attachments; `None` if it does not
-    /// wait for any.
+    /// Returns the conversation in which the attachments of `message` are settled; `None` if it does not wait for any. The
+    /// message may still wait for more of them until `until`.
     #[must_use]
     pub fn without_attachment_wait(
         &self,
         message: &MessageId,
+        until: Option<Timestamp>,
         now: Timestamp,
         policies: &Policies,
     ) -> Option<Self> {
         let place = self.queue.entries().iter().position(|e| &e.message == message)?;
         let waits = self.queue.entries()[place].awaits_attachments(now);
-        waits.then(|| self.changed(now, policies, |after| after.queue.end_wait(place)))
+        let until = until.filter(|until| *until > now).unwrap_or_default();
+        waits.then(|| self.changed(now, policies, |after| after.queue.wait_until(place, until)))
+    }
+
+    /// Returns the conversation in which the content of `message` has changed; `None` unless the message waits. With
+    /// `until`, the message has new attachments and waits for them until then. A message that ran before cannot wait for
+    /// attachments.
+    #[must_use]
+    pub fn with_revised(
+        &self,
+        message: &MessageId,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Self> {
+        let place = self.queue.entries().iter().position(|e| &e.message == message)?;
+        let entry = &self.queue.entries()[place];
+        if until.is_some() && entry.is_retry() {
+            return None;
+        }
+        let until = until.map_or(entry.not_before, |until| entry.not_before.max(until));
+        Some(self.changed(now, policies, |after| {
+            after.queue.wait_until(place, until);
+            after.queue.revise(place);
+        }))
     }
 
     /// The waiting messages in the order in which they would run if no message were added.
@@ -146,7 +171,7 @@ mod tests {
         );
         assert_eq!(before.claim(&worker("w"), 1, NOW, &policies).unwrap_err(), ClaimRefusal::NothingDue);
         let settled = |c: &Conversation, message| {
-            c.without_attachment_wait(&MessageId::parse(message).unwrap(), NOW, &policies)
+            c.without_attachment_wait(&MessageId::parse(message).unwrap(), None, NOW, &policies)
         };
         assert!(settled(&before, "next").is_none() && settled(&before, "gone").is_none());
         let after = settled(&before, "photo").unwrap();
@@ -160,6 +185,36 @@ mod tests {
         let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
         let failed = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
         assert!(settled(&failed, "photo").is_none(), "it waits for its retry");
+    }
+
+    #[test]
+    fn the_content_of_a_message_changes_only_while_it_waits() {
+        let policies = Policies::default();
+        let before = conversation(&["a", "b"]);
+        let revised = |c: &Conversation, message: &str, until| {
+            c.with_revised(&MessageId::parse(message).unwrap(), until, NOW, &policies)
+        };
+        let after = revised(&before, "b", None).unwrap();
+        assert_eq!((after.version, after.queue.entries()[1].revised), (before.version + 1, true));
+        let until = NOW + MAX_WAIT;
+        let waits = revised(&before, "a", Some(until)).unwrap();
+        assert_eq!(waiting(&waits, "a", &policies), WaitReason::Attachments(until));
+        let settled = |until| {
+            let message = MessageId::parse("a").unwrap();
+            waits.without_attachment_wait(&message, until, NOW, &policies).unwrap().queue.entries()[0]
+                .not_before
+        };
+        let open = NOW + Millis::from_secs(1);
+        assert_eq!(
+            (settled(None), settled(Some(NOW)), settled(Some(open))),
+            (Timestamp::default(), Timestamp::default(), open)
+        );
+        let claimed = before.claim(&worker("w"), 1, NOW, &policies).unwrap();
+        assert!(revised(&claimed.after, "a", None).is_none(), "it runs");
+        let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
+        let failed = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
+        assert!(revised(&failed, "a", Some(until)).is_none(), "it waits for its retry, not for attachments");
+        assert!(revised(&failed, "a", None).unwrap().queue.entries()[0].revised);
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn entry(message: &str) -> Entry {
         max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
+        revised: false,
     }
 }
 

@@ -30,6 +30,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             // attachments.
             not_before: Timestamp::from_millis(if attempts == 0 && scheduled { 0 } else { not_before }),
             first_fence: None,
+            revised: false,
         },
     )
 }

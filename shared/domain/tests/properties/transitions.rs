@@ -110,6 +110,7 @@ impl Life {
             max_attempts: MAX_ATTEMPTS,
             not_before: Timestamp::default(),
             first_fence: None,
+            revised: false,
         });
         if let Some(repaired) = self.conversation.with_keys_repaired(self.now, &self.policies) {
             self.conversation = repaired;

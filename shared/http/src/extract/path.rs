@@ -6,6 +6,7 @@ use af_domain::ids::{
     AgentKey, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug, SkillVersion,
     SnapshotId, StorageId, VolumeId, WorkerId,
 };
+use af_domain::outbox::Chat;
 use af_domain::refusal::{Code, Refusal};
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
@@ -33,6 +34,7 @@ macro_rules! path_param {
 
 path_param! {
     AgentKey = "agentKey",
+    Chat = "chat",
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
     MessageId = "messageId",

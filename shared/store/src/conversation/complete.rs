@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use af_domain::attempt::{Attempt, AttemptEnd, EndedBy};
 use af_domain::conversation::{EndedLease, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
-use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall};
+use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, Reply};
+use af_domain::outbox::{Delivery, DeliveryState, MAX_ENTRIES};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
@@ -15,6 +16,7 @@ use super::lease_ref::LeaseRef;
 use crate::attempt::with_attempt;
 use crate::expression::Update;
 use crate::message::ended_message_ttl;
+use crate::outbox::{NewEntry, appended, encode_delivery};
 use crate::write::Transaction;
 use crate::{Result, Store, keys};
 
@@ -28,8 +30,40 @@ pub struct CompleteWith {
     /// Merged into the metadata of the message.
     pub metadata: BTreeMap<String, String>,
     /// The reply of the agent.
-    pub reply: Option<String>,
+    pub reply: Option<Reply>,
+    /// The reply's place in the outbox of its chat, if this system delivers it.
+    pub delivery: Option<NewEntry>,
 }
+
+/// How a lease ends with success.
+#[derive(Clone, Copy)]
+struct Ending {
+    /// Whether the message is done or was cancelled.
+    outcome: Outcome,
+    /// Whether the outbox of the reply's chat has no room.
+    outbox_is_full: bool,
+}
+
+impl Ending {
+    /// The entry for the outbox. The reply to a cancelled message is not delivered.
+    fn appends(self, with: &CompleteWith) -> Option<&NewEntry> {
+        with.delivery.as_ref().filter(|_| self.outcome == Outcome::Done && !self.outbox_is_full)
+    }
+
+    /// What becomes of the reply.
+    fn delivery(self, with: &CompleteWith) -> Option<Delivery> {
+        let new = with.delivery.as_ref().filter(|_| self.outcome == Outcome::Done)?;
+        Some(if self.outbox_is_full {
+            let reason = format!("{MAX_ENTRIES} messages wait for this chat");
+            Delivery::given_up(&new.chat, &new.entry, DeliveryState::Failed, reason)
+        } else {
+            Delivery::waiting(new.chat.clone())
+        })
+    }
+}
+
+/// The number of the outbox's write in the transaction of a completion.
+const OUTBOX_WRITE: usize = 2;
 
 /// The result of a completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,19 +90,22 @@ impl Store {
         policies: &Policies,
     ) -> Result<Completed> {
         let held = LeaseRef { lease: id, message: Some(message), worker };
-        let mut outcome = Outcome::Done;
+        let mut ending = Ending { outcome: Outcome::Done, outbox_is_full: false };
         let old = loop {
-            let committed =
-                self.commit(self.completion(&held, message, with, outcome, now, policies)).await?;
+            let committed = self.commit(self.completion(&held, message, with, ending, now, policies)).await?;
             if committed.is_done() {
-                let is_cancelled = outcome == Outcome::Cancelled;
+                let is_cancelled = ending.outcome == Outcome::Cancelled;
                 return Ok(if is_cancelled { Completed::Cancelled } else { Completed::Done });
+            }
+            if committed.failed_condition(0).is_none() && committed.failed_condition(OUTBOX_WRITE).is_some() {
+                ending.outbox_is_full = true;
+                continue;
             }
             let old = committed.old_item(0).map(conversation_from).transpose()?;
             let lease = old.as_ref().and_then(|c| c.lease.as_ref()).filter(|l| &l.id == id);
             match lease {
-                Some(lease) if lease.cancelled && outcome == Outcome::Done && held.matches(lease) => {
-                    outcome = Outcome::Cancelled;
+                Some(lease) if lease.cancelled && ending.outcome == Outcome::Done && held.matches(lease) => {
+                    ending.outcome = Outcome::Cancelled;
                 }
                 _ => break old,
             }
@@ -88,13 +125,13 @@ impl Store {
         held: &LeaseRef<'_>,
         message: &MessageId,
         with: &CompleteWith,
-        outcome: Outcome,
+        ending: Ending,
         now: Timestamp,
         policies: &Policies,
     ) -> Transaction {
         let lease = held.lease.parts();
-        let settled = EndedLease { lease: held.lease.clone(), outcome, recovered: false };
-        let (is_cancelled, status, end) = match outcome {
+        let settled = EndedLease { lease: held.lease.clone(), outcome: ending.outcome, recovered: false };
+        let (is_cancelled, status, end) = match ending.outcome {
             Outcome::Cancelled => {
                 ("attribute_exists(#ls.#c)", MessageStatus::Cancelled, AttemptEnd::Cancelled)
             }
@@ -126,10 +163,15 @@ impl Store {
             .bind(":zero", 0_u64)
             .bind(":one", 1_u64)
             .set("ttl", ended_message_ttl(now, policies))
-            .set_some("re", with.reply.as_deref())
+            .set_some("re", with.reply.as_ref().map(|reply| reply.text.as_str()))
+            .set_some("rf", with.reply.as_ref().map(|reply| reply.format.as_str()))
+            .set_some("dl", ending.delivery(with).as_ref().map(encode_delivery))
             .set_some("dm", Some(&with.metadata).filter(|metadata| !metadata.is_empty()))
             .when("attribute_exists(#pk)");
         let mut transaction = self.transaction().update(meta).update(ended);
+        if let Some(new) = ending.appends(with) {
+            transaction = transaction.update(appended(new));
+        }
         for (i, entry) in with.history.iter().enumerate() {
             transaction = transaction.put(history_item(&EntryPosition::at_completion(&lease, i), entry));
         }

@@ -4,17 +4,22 @@
 //! to the meta item. Whether the ready key must change depends on the waiting messages, which are not read.
 //! The first attempt guesses one of two variants. If its condition fails, the returned old item shows the right
 //! variant.
+//!
+//! A limit of the sender is part of the condition. `sl` is the moment at which the whole allowance of the chat is
+//! available again: each message moves it by the time in which the allowance of one message comes back. Whether it has
+//! passed is guessed, too: a chat that was quiet for some seconds has its whole allowance.
 
 use std::cmp::Ordering;
 
 use af_domain::conversation::{Conversation, Entry, OrderKey, Queue, ReadyKey};
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence};
+use af_domain::ingress::SenderLimit;
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
 use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
-use crate::item::{Item, Reader};
+use crate::item::{Item, Reader, Writer};
 use crate::message::MessageItem;
 use crate::{Result, Store, StoreError, keys};
 
@@ -33,6 +38,8 @@ pub struct NewMessage {
     pub entry: Entry,
     /// The item of the message.
     pub item: MessageItem,
+    /// The limit of the sender, if the message counts for one.
+    pub limit: Option<SenderLimit>,
 }
 
 /// The result of an enqueue.
@@ -49,7 +56,28 @@ pub enum Enqueued {
     BoundToAnotherAgent(AgentKey),
     /// The queue of the conversation is full. Nothing was written.
     QueueFull,
+    /// The sender has used its allowance. Nothing was written.
+    RateLimited,
 }
+
+/// The allowance of a sender, as the write expects it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowance {
+    /// All of it is available.
+    Full,
+    /// A part of it is available.
+    Partial,
+}
+
+/// How the next transaction is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Guess {
+    variant: Variant,
+    allowance: Allowance,
+}
+
+/// The attribute with the moment at which the allowance of the sender is full again.
+const FULL_AT: &str = "sl";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variant {
@@ -63,8 +91,8 @@ enum Variant {
 
 /// How an enqueue continues.
 enum Decision {
-    /// Send the transaction in this variant.
-    Write(Variant),
+    /// Send this transaction.
+    Write(Guess),
     /// Refuse the message.
     Refuse(Enqueued),
 }
@@ -86,19 +114,22 @@ impl Store {
             self.put(payload).await?;
         }
         let default = policies.queue.default_priority;
-        let mut variant = match u64::from(message.entry.priority.get()).cmp(&default) {
+        let variant = match u64::from(message.entry.priority.get()).cmp(&default) {
             Ordering::Greater => Variant::Raise,
             Ordering::Less | Ordering::Equal => Variant::Keep,
         };
+        let mut guess = Guess { variant, allowance: Allowance::Full };
         for _ in 0..MAX_TRIES {
             let transaction = self.transaction().put_new_at(message.item.item(), now);
-            let transaction = match variant {
+            let transaction = match guess.variant {
                 Variant::Keep | Variant::Raise => {
-                    transaction.update(append(&key, message, variant, now, policies))
+                    transaction.update(append(&key, message, guess, now, policies))
                 }
                 Variant::Create => {
                     let conversation = begin(&key, message, now, policies);
-                    transaction.put_new(conversation_item(&conversation, policies.queue.ready_shards))
+                    let item = Writer::from(conversation_item(&conversation, policies.queue.ready_shards));
+                    let full = message.limit.map(|limit| now + limit.interval());
+                    transaction.put_new(item.put_some(FULL_AT, full).build())
                 }
             };
             let committed = self.commit(transaction).await?;
@@ -111,7 +142,7 @@ impl Store {
                 return Ok(Enqueued::New);
             }
             match decide(committed.old_item(1), message, now, policies)? {
-                Decision::Write(right) => variant = right,
+                Decision::Write(right) => guess = right,
                 Decision::Refuse(refused) => return Ok(refused),
             }
         }
@@ -154,10 +185,11 @@ fn ready_key(entry: &Entry, now: Timestamp) -> ReadyKey {
 fn append(
     key: &ConversationKey,
     message: &NewMessage,
-    variant: Variant,
+    guess: Guess,
     now: Timestamp,
     policies: &Policies,
 ) -> Update {
+    let variant = guess.variant;
     let entry = &message.entry;
     let ready = ready_key(entry, now);
     let update = Update::of(keys::conversation(key))
@@ -170,6 +202,10 @@ fn append(
         .bind(":max", policies.queue.max_pending_per_conversation)
         .bind(":ready", ready.as_str())
         .bind(":order", OrderKey::of(entry.priority, entry.due).as_str());
+    let update = match &message.limit {
+        Some(limit) => within_limit(update, limit, guess.allowance, now),
+        None => update,
+    };
     // A message that waits for attachments must not be overtaken by later messages. Messages that sort before
     // it may still run.
     let holds_up = entry.awaits_attachments(now) && entry.due <= now;
@@ -186,6 +222,22 @@ fn append(
             .set_to("rk", ":ready")
             .when("attribute_exists(#rk) AND #rk > :ready")
             .when("attribute_not_exists(#bo) OR #bo > :order"),
+    }
+}
+
+/// Takes one message from the allowance of the sender, on condition that there is one.
+fn within_limit(update: Update, limit: &SenderLimit, allowance: Allowance, now: Timestamp) -> Update {
+    match allowance {
+        Allowance::Full => update
+            .set(FULL_AT, now + limit.interval())
+            .when("attribute_not_exists(#sl) OR #sl <= :now")
+            .bind(":now", now),
+        Allowance::Partial => update
+            .set_to(FULL_AT, "#sl + :interval")
+            .when("#sl > :now AND #sl <= :latest")
+            .bind(":interval", limit.interval().as_millis())
+            .bind(":latest", limit.latest_full(now))
+            .bind(":now", now),
     }
 }
 
@@ -216,7 +268,9 @@ fn decide(
     now: Timestamp,
     policies: &Policies,
 ) -> Result<Decision> {
-    let Some(meta) = meta else { return Ok(Decision::Write(Variant::Create)) };
+    let Some(meta) = meta else {
+        return Ok(Decision::Write(Guess { variant: Variant::Create, allowance: Allowance::Full }));
+    };
     let conversation = conversation_from(meta)?;
     if conversation.agent != message.agent {
         return Ok(Decision::Refuse(Enqueued::BoundToAnotherAgent(conversation.agent)));
@@ -224,9 +278,17 @@ fn decide(
     if conversation.queue.len() as u64 >= policies.queue.max_pending_per_conversation {
         return Ok(Decision::Refuse(Enqueued::QueueFull));
     }
+    let allowance = match (&message.limit, Reader::of(meta).time_if(FULL_AT)?) {
+        (Some(limit), Some(full)) if full > limit.latest_full(now) => {
+            return Ok(Decision::Refuse(Enqueued::RateLimited));
+        }
+        (Some(_), Some(full)) if full > now => Allowance::Partial,
+        _ => Allowance::Full,
+    };
     let ready = ready_key(&message.entry, now);
     let order = OrderKey::of(message.entry.priority, message.entry.due);
     let keeps = conversation.ready.as_ref().is_none_or(|k| *k <= ready)
         || conversation.behind.as_ref().is_some_and(|b| *b <= order);
-    Ok(Decision::Write(if keeps { Variant::Keep } else { Variant::Raise }))
+    let variant = if keeps { Variant::Keep } else { Variant::Raise };
+    Ok(Decision::Write(Guess { variant, allowance }))
 }

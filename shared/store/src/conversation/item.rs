@@ -20,16 +20,19 @@ const ENTRY_FIELDS: usize = 8;
 
 /// The flag of an entry whose due time was chosen by the caller.
 const SCHEDULED: char = 's';
+/// The flag of an entry whose message has changed since it was accepted.
+const REVISED: char = 'r';
 /// The flag of an attempt that was cut off by a drain. It is repeated once per drain.
 const DRAINED: &str = "d";
 
 /// Encodes an entry as one string: `priority|due|flags|attempts|maxAttempts|notBefore|firstFence|messageId`.
 pub(crate) fn encode_entry(entry: &Entry) -> String {
     format!(
-        "{}|{}|{}{}|{}|{}|{}|{}|{}",
+        "{}|{}|{}{}{}|{}|{}|{}|{}|{}",
         entry.priority.get(),
         entry.due,
         if entry.scheduled { SCHEDULED.to_string() } else { String::new() },
+        if entry.revised { REVISED.to_string() } else { String::new() },
         DRAINED.repeat(entry.drained as usize),
         entry.attempts,
         entry.max_attempts,
@@ -46,6 +49,7 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
     let due = Timestamp::from_millis(next()?.parse().ok()?);
     let flags = next()?;
     let scheduled = flags.contains(SCHEDULED);
+    let revised = flags.contains(REVISED);
     let drained = u32::try_from(flags.matches(DRAINED).count()).ok()?;
     let attempts = next()?.parse().ok()?;
     let max_attempts = next()?.parse().ok()?;
@@ -62,6 +66,7 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
         max_attempts,
         not_before,
         first_fence,
+        revised,
     })
 }
 
@@ -291,6 +296,8 @@ mod tests {
         entry.drained = 2;
         assert_eq!(encode_entry(&entry), "50|5|sdd|1|5|9|3|tg:1:2");
         assert_eq!(decode_entry(&encode_entry(&entry)), Some(entry.clone()));
+        entry.revised = true;
+        assert_eq!(encode_entry(&entry), "50|5|srdd|1|5|9|3|tg:1:2");
         entry.first_fence = None;
         entry.scheduled = false;
         assert_eq!(decode_entry(&encode_entry(&entry)), Some(entry));

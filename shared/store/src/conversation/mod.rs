@@ -16,6 +16,7 @@ mod lease_ref;
 mod operator;
 mod owner;
 mod repair;
+mod revise;
 
 pub use attach::Attach;
 pub use complete::{CompleteWith, Completed};

@@ -16,6 +16,7 @@ use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
     StorageId, TelegramUserId, WorkerId,
 };
+use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
 use af_sam::template::Template;
 use af_store::keys::{self, Key};
@@ -127,6 +128,17 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
+            .with(Self::of_outboxes(at))
+    }
+
+    fn of_outboxes(at: Timestamp) -> Self {
+        let outbox = keys::outbox(&Chat::parse("77:555").unwrap());
+        let made = [
+            ("outbox", vec![outbox.pk, outbox.sk]),
+            ("outbox_due", vec![keys::outbox_due(at)]),
+            ("OUTBOXES", vec![keys::OUTBOXES.into()]),
+        ];
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {

@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -26,6 +26,7 @@ const TAGS: [(&str, &str); 13] = [
     ("keys", "API keys."),
     ("messages", "Messages: sent, shown, cancelled."),
     ("provider", "The place where workers run."),
+    ("outbox", "Replies on their way to Telegram."),
     ("queue", "The queue in figures and lists, and what mends it."),
     ("secrets", "Secrets: imported, looked at, deleted. No answer holds a value."),
     ("skills", "Global skills."),
@@ -36,9 +37,10 @@ const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 16] = [
+const PARAMETERS: [(&str, &str); 17] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
+    ("chat", "A chat, as `<botIdentity>:<chatId>`."),
     ("consumerUserId", "The consumer app's name for one of its users: 1 to 128 printable characters."),
     ("conversationId", "A conversation: 1 to 256 printable characters."),
     ("keyId", "An API key's id."),

@@ -13,6 +13,8 @@ const TOKEN: &str = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$";
 /// Tokens with commas between them.
 const SECRET_REFS: &str =
     r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*(,[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)*$";
+/// A chat of a bot; the ids of groups are negative.
+const CHAT: &str = r"^[1-9][0-9]{0,18}:-?[1-9][0-9]{0,18}$";
 const TELEGRAM_NUMBER: &str = "^[1-9][0-9]*$";
 const SEMANTIC_VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$";
 /// A text without a limit of its own is limited by the body, which has 4 MB at most.
@@ -25,9 +27,10 @@ const GIB: u64 = 1024 * 1024 * 1024;
 struct Text(&'static str, u64, u64, &'static str);
 
 /// Ids, which path parameters have too.
-const IDS: [Text; 14] = [
+const IDS: [Text; 15] = [
     Text("agentKey", 1, 64, TOKEN),
     Text("botIdentity", 1, 19, TELEGRAM_NUMBER),
+    Text("chat", 3, 40, CHAT),
     Text("consumerUserId", 1, 128, ""),
     Text("conversationId", 1, 256, ""),
     Text("keyId", 1, 64, ""),
@@ -66,7 +69,7 @@ const TEXTS: [Text; 28] = [
     Text("path", 1, 200, ""),
     Text("plaintextValue", 1, 65_536, ""),
     Text("PostConversationsByConversationIdFreeRequest.reason", 1, 150, ""),
-    Text("reply", 0, 65_536, ""),
+    Text("ReplyBody.text", 0, 65_536, ""),
     Text("secretsRef", 1, 200, TOKEN),
     Text("serviceId", 1, 200, ""),
     Text("systemPrompt", 0, 8_000, ""),
@@ -74,8 +77,12 @@ const TEXTS: [Text; 28] = [
 ];
 
 /// Closed vocabularies.
-const WORDS: [(&str, &[&str]); 5] = [
+const WORDS: [(&str, &[&str]); 9] = [
+    ("conversationPer", &["chat", "topic"]),
     ("cpuKind", &["shared", "performance"]),
+    ("delivery", &["outbox", "self"]),
+    ("format", &["plain", "html", "markdown"]),
+    ("groupTrigger", &["all", "mention"]),
     ("moduleFormat", &["esm", "cjs"]),
     ("PostWorkerSnapshotsRequest.reason", &["drain", "signal", "manual"]),
     ("releaseChannel", &["stable", "canary"]),
@@ -83,9 +90,11 @@ const WORDS: [(&str, &[&str]); 5] = [
 ];
 
 /// The smallest and the largest number.
-const NUMBERS: [(&str, u64, u64); 10] = [
+const NUMBERS: [(&str, u64, u64); 12] = [
     ("cpus", 1, 16),
     ("maxAttempts", 1, 100),
+    ("maxBurst", 1, 200),
+    ("maxPerMinute", 1, 6_000),
     ("memoryMb", 256, 131_072),
     ("ordinal", 0, 999_950),
     ("priority", 0, 100),

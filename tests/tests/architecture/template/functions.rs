@@ -14,7 +14,7 @@ const MAX_HTTP_TIMEOUT_S: u64 = 29;
 /// Every variable that a function reads, and no other.
 const ENVIRONMENT: [(&str, &[&str]); 6] = [
     ("webhook", &["WEBHOOK_PATH_PREFIX"]),
-    ("worker", &["BUCKET_NAME"]),
+    ("worker", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
     ("user-api", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
     ("admin-api", &["FLY_API_URL", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
     ("reconcile", &["FLY_API_URL", "PUBLIC_URL", "TELEGRAM_API_URL"]),
@@ -110,7 +110,7 @@ fn a_missing_or_unknown_function_is_noticed() {
 #[test]
 fn a_missing_or_surplus_variable_is_noticed() {
     let variables = |names: &str| one_function(&format!("{{Environment: {{Variables: {{{names}}}}}}}"));
-    let all = "DEPLOYMENT_ID: x, BUCKET_NAME: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table";
+    let all = "DEPLOYMENT_ID: x, BUCKET_NAME: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table, TELEGRAM_API_URL: x";
     assert_eq!(environment_parity(&variables(all)), [""; 0]);
     assert_eq!(environment_parity(&variables(&all[18..])), ["Worker lacks DEPLOYMENT_ID"]);
     let surplus = format!("{all}, PUBLIC_URL: x");

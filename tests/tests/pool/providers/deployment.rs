@@ -9,7 +9,7 @@ use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::enqueue;
 use af_app::pool::provider;
 use af_app::pool::reconcile::{Reconciled, reconcile};
-use af_app::worker::{Poll, complete, poll};
+use af_app::worker::{DeliveredBy, Poll, complete, poll};
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
@@ -133,8 +133,11 @@ impl Pool {
             pending_tool_calls: None,
             metadata: BTreeMap::new(),
             reply: None,
+            delivery: None,
         };
-        complete(&self.app, worker, &lease.entry.message, &lease.id, completion).await.unwrap();
+        complete(&self.app, worker, &lease.entry.message, &lease.id, completion, DeliveredBy::Worker)
+            .await
+            .unwrap();
         self.sign_of_life(worker).await;
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use af_app::App;
 use af_app::pool::reconcile::reconcile;
-use af_app::worker::{Poll, complete, poll};
+use af_app::worker::{DeliveredBy, Poll, complete, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::time::Millis;
 use af_domain::worker::{DrainReason, WorkerStatus};
@@ -55,10 +55,17 @@ async fn a_worker_whose_machine_is_stopping_finishes_its_message_and_makes_its_f
     assert_eq!(outcomes(&report), [format!("drain worker {}: done", machine.worker_id)]);
     let row = pool.rows().await.remove(0);
     assert!(matches!(row.status, WorkerStatus::Draining { reason: DrainReason::Signal, .. }), "{row:?}");
-    let completion =
-        CompleteWith { history: vec![], pending_tool_calls: None, metadata: Default::default(), reply: None };
+    let completion = CompleteWith {
+        history: vec![],
+        pending_tool_calls: None,
+        metadata: Default::default(),
+        reply: None,
+        delivery: None,
+    };
     let message = &job.lease.entry.message;
-    complete(&pool.app, &machine.worker_id, message, &job.lease.id, completion).await.unwrap();
+    complete(&pool.app, &machine.worker_id, message, &job.lease.id, completion, DeliveredBy::Worker)
+        .await
+        .unwrap();
     let second_report = pool.run().await;
     assert_eq!(
         (outcomes(&second_report), &*second_report.waits[0].waits_for),

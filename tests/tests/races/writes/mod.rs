@@ -22,6 +22,7 @@ macro_rules! send {
 mod bindings;
 mod bots;
 mod operator;
+mod outbox;
 mod queue;
 mod repairs;
 mod skills;
@@ -98,6 +99,11 @@ writes! {
     skills {
         change_skill_if_unchanged => Contains("Stale");
         delete_skill_if_deleting => Contains("Stale");
+    }
+    outbox {
+        change_outbox_if_unchanged => Same;
+        end_delivery_if_unchanged => Contains("Stale");
+        resend_if_unchanged => Contains("Stale");
     }
     system {
         change_config_if_unchanged => Same;

@@ -40,6 +40,7 @@ pub async fn retry_if_dead(world: &World, app: &App, times: usize) -> Vec<String
         max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
+        revised: false,
     };
     let after = before.with_retried(entry.clone(), now, &policies).unwrap();
     send!(times, app.store.retry_if_dead(&before, &after, &dead, &entry, Some("call"), &policies))

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 58] = [
+const ROUTES: [(&str, &str, char); 60] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -16,6 +16,8 @@ const ROUTES: [(&str, &str, char); 58] = [
     ("GET", "/v1/secrets?refs=a", 'r'),
     ("PUT", "/v1/secrets/a", 'a'),
     ("DELETE", "/v1/secrets/a", 'a'),
+    ("GET", "/v1/config/ingress", 'r'),
+    ("PUT", "/v1/config/ingress", 'a'),
     ("GET", "/v1/config/message", 'r'),
     ("PUT", "/v1/config/message", 'a'),
     ("GET", "/v1/config/policies", 'r'),

@@ -244,7 +244,7 @@ async fn no_policy_and_no_content_makes_a_response_above_the_limit_of_lambda() {
         let calls: Vec<_> = (0..100)
             .map(|n| json!({"toolName": "\u{1}".repeat(900), "callId": n.to_string(), "status": "open"}))
             .collect();
-        let body = json!({"history": entries, "pendingToolCalls": calls, "reply": "\u{1}".repeat(64 * KB)});
+        let body = json!({"history": entries, "pendingToolCalls": calls, "reply": {"text": "\u{1}".repeat(64 * KB)}});
         worker.call(&polled, "complete", body).await.body_of(200);
         let long = "\\".repeat(120 * KB);
         world.say("ann", &long).await;
@@ -270,7 +270,10 @@ async fn a_list_of_large_messages_has_shorter_pages_and_leaves_no_message_out() 
         world.bundle.clock.advance(Millis::new(1));
         sent.push(world.say("ann", "hello").await);
         let polled = worker.poll(None).await;
-        worker.call(&polled, "complete", json!({"reply": "\u{1}".repeat(64 * KB)})).await.body_of(200);
+        worker
+            .call(&polled, "complete", json!({"reply": {"text": "\u{1}".repeat(64 * KB)}}))
+            .await
+            .body_of(200);
     }
     let (mut listed, mut query, mut pages) = (Vec::new(), String::new(), 0);
     loop {

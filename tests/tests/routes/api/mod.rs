@@ -10,6 +10,7 @@ mod bodies;
 mod bridge;
 mod expiry;
 mod hydration;
+mod ingress_config;
 mod lists;
 mod message_config;
 mod messages;
@@ -88,7 +89,7 @@ impl World {
         let polled = self.poll(token, json!({"conversationId": conversation})).await;
         let job = &polled["job"];
         let path = format!("/v1/worker/messages/{}/complete", job["messageId"].as_str().unwrap());
-        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "history": history, "reply": "hi there"});
+        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "history": history, "reply": {"text": "hi there"}});
         self.api.post(&path, body).key(token).send().await.body_of(200);
     }
 

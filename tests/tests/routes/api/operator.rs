@@ -151,7 +151,7 @@ async fn a_completion_after_a_cancellation_ends_as_cancelled_and_keeps_its_histo
     let job = world.claim(&token, None).await;
     world.post(&format!("/v1/queue/{id}/cancel")).send().await.body_of(202);
     let path = format!("/v1/worker/messages/{id}/complete");
-    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": "hi"});
+    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": {"text": "hi"}});
     for _ in 0..2 {
         world.api.post(&path, body.clone()).key(&token).send().await.body_of(200);
     }

@@ -70,7 +70,7 @@ impl Deployment {
 
     async fn complete(&self, message: &str) {
         let job = self.poll(None).await["job"].clone();
-        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": "kept"});
+        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": {"text": "kept"}});
         let path = format!("/v1/worker/messages/{message}/complete");
         self.world.api.post(&path, body).key(&self.worker).send().await.body_of(200);
     }

@@ -54,7 +54,7 @@ async fn a_draining_worker_completes_its_message_and_claims_no_other() {
     worker.post("conversations/talk/history", entries).await.body_of(200);
     worker.post("media", json!({"sizeBytes": 1, "sha256": "a".repeat(64)})).await.body_of(201);
     worker.get("skills").await.body_of(200);
-    worker.complete(&job, json!({"reply": "bye"})).await.body_of(200);
+    worker.complete(&job, json!({"reply": {"text": "bye"}})).await.body_of(200);
     assert_eq!(world.message(&job["messageId"]).await["status"], "done");
     for body in [json!({}), json!({"conversationId": CONVERSATION}), json!({"conversationId": "another"})] {
         assert!(worker.claim(body.clone()).await.is_null(), "{body}");

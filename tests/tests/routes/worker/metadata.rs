@@ -68,7 +68,7 @@ async fn metadata_over_the_limits_does_not_cost_the_completion() {
     let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let mut metadata: serde_json::Map<_, _> = (100..160).map(|n| (format!("k{n}"), json!("v"))).collect();
     metadata.extend([("a".to_owned(), json!("ü".repeat(1_001))), (String::new(), json!("no name"))]);
-    worker.complete(&job, json!({"metadata": metadata, "reply": "done"})).await.body_of(200);
+    worker.complete(&job, json!({"metadata": metadata, "reply": {"text": "done"}})).await.body_of(200);
     let message = world.message(&job["messageId"]).await;
     assert_eq!((&message["status"], &message["reply"]), (&json!("done"), &json!("done")));
     let kept = &message["payload"]["metadata"];

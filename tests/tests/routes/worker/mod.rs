@@ -5,9 +5,12 @@
 mod attachments;
 mod claims;
 mod draining;
+mod groups;
 mod hydration;
+mod ingress;
 mod media;
 mod metadata;
+mod outbox;
 mod refusals;
 mod shards;
 mod tokens;

@@ -21,7 +21,7 @@ async fn a_lone_surrogate_costs_no_worker_call_and_becomes_the_replacement_chara
     raw(&worker, &job, &format!("{message}/metadata"), r#""metadata": {"a": "x \ud83d"}"#).await;
     let append = r#""ordinal": 0, "messages": [{"role": "user", "content": "x \ud83d"}]"#;
     raw(&worker, &job, &format!("conversations/{CONVERSATION}/history"), append).await;
-    raw(&worker, &job, &format!("{message}/complete"), r#""reply": "x \ud83d""#).await;
+    raw(&worker, &job, &format!("{message}/complete"), r#""reply": {"text": "x \ud83d"}"#).await;
     let done = world.message(&job["messageId"]).await;
     assert_eq!(
         (&done["reply"], &done["payload"]["metadata"]["a"]),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use af_api::worker::compatible::{LeaseIds, LeaseRef};
 use af_app::AppError;
-use af_app::worker::{complete, reply_under};
+use af_app::worker::{DeliveredBy, complete, reply_under};
+use af_domain::message::{Reply, ReplyFormat};
 use af_store::conversation::CompleteWith;
 
 use crate::compatible::call::Call;
@@ -19,7 +20,14 @@ pub async fn run(mut call: Call) -> Result<bool, AppError> {
         tracing::error!(error = %error, message = %message, "the message is completed without its reply, which cannot be read");
         None
     });
-    let with =
-        CompleteWith { history: Vec::new(), pending_tool_calls: None, metadata: BTreeMap::new(), reply };
-    is_done(complete(&call.app, &call.worker, &message, &lease, with).await)
+    let with = CompleteWith {
+        history: Vec::new(),
+        pending_tool_calls: None,
+        metadata: BTreeMap::new(),
+        reply: reply.map(|text| Reply { text, format: ReplyFormat::Plain }),
+        delivery: None,
+    };
+    // Published images send the reply themselves, before they call this.
+    let completed = complete(&call.app, &call.worker, &message, &lease, with, DeliveredBy::Worker);
+    is_done(completed.await)
 }

@@ -1,16 +1,10 @@
-//! Our client and our delivery with the emulator.
+//! Our client with the emulator.
 
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Mutex;
 
 use af_domain::time::Millis;
 use af_emulator_telegram::Fault;
-use af_telegram::{
-    BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Pause, RemoteFile, SendMessage, SetWebhook,
-    TelegramError, WaitLimits, deliver,
-};
+use af_telegram::{BotApi, ChatAction, RemoteFile, SendMessage, SetWebhook, TelegramError};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -19,21 +13,6 @@ use super::support::{Fixture, http};
 
 fn text(text: &str) -> SendMessage<'_> {
     SendMessage { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None }
-}
-
-fn outgoing(text: &str) -> Outgoing<'_> {
-    Outgoing { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None, parts_sent: 0 }
-}
-
-/// Records waits instead of waiting.
-#[derive(Default)]
-struct Waits(Mutex<Vec<u64>>);
-
-impl Pause for Waits {
-    fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        self.0.lock().unwrap().push(length.as_millis());
-        Box::pin(async {})
-    }
 }
 
 #[tokio::test]
@@ -156,43 +135,6 @@ async fn a_message_is_sent_even_if_the_response_is_lost() {
     let error = f.client().send_message(&text("once")).await.unwrap_err();
     assert!(error.may_have_happened());
     assert_eq!(f.telegram.outbox(None, None, 10).len(), 1);
-}
-
-#[tokio::test]
-async fn a_delivery_waits_for_the_rate_limit_follows_a_migration_and_falls_back_to_plain_text() {
-    let f = Fixture::new().await;
-    f.telegram.fault("sendMessage", &Fault::rate_limited(2), 2);
-    f.telegram.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
-    let (waits, broken) = (Waits::default(), format!("1 < 2\n\n{}", "<b>bold</b> ".repeat(500)));
-    let out = Outgoing { parse_mode: Some(ParseMode::Html), ..outgoing(&broken) };
-    let delivered = deliver(&f.client(), &out, WaitLimits::default(), &waits).await.unwrap();
-    assert_eq!(delivered.chat_id, -1_000_000_000_777);
-    assert_eq!(waits.0.into_inner().unwrap(), [2_000, 2_000]);
-    let outbox = f.telegram.outbox(None, Some(delivered.chat_id), 10);
-    let ids: Vec<_> = outbox.iter().map(|sent| sent.message_id).collect();
-    assert_eq!(ids, delivered.message_ids);
-    assert_eq!((outbox[0].text.as_str(), outbox[0].parse_mode.as_deref()), ("1 < 2", None));
-    assert_eq!(outbox[1].parse_mode.as_deref(), Some("HTML"));
-}
-
-#[tokio::test]
-async fn the_longest_texts_are_sent_in_parts() {
-    let f = Fixture::new().await;
-    let long = "😀".repeat(10_000);
-    let delivered =
-        deliver(&f.client(), &outgoing(&long), WaitLimits::default(), &Waits::default()).await.unwrap();
-    let all: String = f.telegram.outbox(None, None, 100).into_iter().map(|sent| sent.text).collect();
-    assert_eq!(all, long);
-    assert_eq!(delivered.message_ids.len(), 5);
-}
-
-#[tokio::test]
-async fn a_delivery_without_time_for_waits_gives_up_at_once() {
-    let f = Fixture::new().await;
-    f.telegram.fault("sendMessage", &Fault::rate_limited(30), 1);
-    let limits = WaitLimits { max_waits: 1, max_wait: Millis::from_secs(5) };
-    let result = deliver(&f.client(), &outgoing("hi"), limits, &Waits::default()).await;
-    assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));
 }
 
 /// All texts of an error, including its causes.

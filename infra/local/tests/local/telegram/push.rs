@@ -45,7 +45,7 @@ async fn a_file_is_delivered_in_telegrams_form_with_the_text_as_its_caption() {
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
     let bot = BotIdentity::parse(f.bot.id.to_string()).unwrap();
-    for kind in ["photo", "video", "audio", "voice", "document"] {
+    for kind in ["photo", "video", "animation", "video_note", "sticker", "audio", "voice", "document"] {
         let file = json!({"kind": kind, "fileId": "an-id", "fileName": "a.bin", "mimeType": "image/png"});
         let body = json!({"botIdentity": f.bot.id, "chatId": 77, "text": "look", "file": file});
         f.post_local("messages", body).await;

@@ -5,7 +5,7 @@
 //! long is not called again in the same batch. Only a failure of the table fails the batch, which is then
 //! delivered again. Any other failure marks the attachment as failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use futures::{FutureExt, StreamExt};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use super::store_results;
+use super::store_results::store_unless_changed;
 use crate::files::media;
 use crate::queue::counters::StreamRecord;
 use crate::settings::message_settings::Settings;
@@ -39,6 +39,9 @@ const MAX_AT_ONCE: usize = 8;
 const MAX_FETCH: Millis = Millis::from_secs(20);
 /// How often one file is requested.
 const MAX_TRIES: usize = 3;
+/// How often the files of a message are fetched again because files were added. An album has at most ten, and an edit may
+/// replace one.
+const MAX_CHANGES: usize = 16;
 /// The wait before a file is requested again, if Telegram names none, and the longest wait that is accepted.
 const RETRY_WAIT: Millis = Millis::from_secs(1);
 const MAX_RETRY_WAIT: Millis = Millis::from_secs(5);
@@ -48,7 +51,8 @@ const FAILED_METRIC: &str = "attachment_failed";
 /// Fetches the attachments of the messages in `records`. The failure of one message does not affect the others. A
 /// malformed record is skipped. After an error the batch is delivered again, and stored results are kept.
 pub async fn fetch(app: &App, objects: &Objects, records: &[StreamRecord], pause: &dyn Pause) -> Result<()> {
-    let wanted: Vec<MessageId> = records.iter().filter_map(wanted_by).collect();
+    // The pictures of an album are added to one message.
+    let wanted: BTreeSet<MessageId> = records.iter().filter_map(wanted_by).collect();
     let fetcher = Fetcher { app, objects, pause, must_wait: Mutex::default() };
     let each = wanted.into_iter().map(|id| fetcher.of_message(id.clone()).map(|end| (end, id)));
     let mut ended = futures::stream::iter(each).buffer_unordered(MAX_AT_ONCE);
@@ -117,19 +121,29 @@ impl From<AppError> for FetchError {
 
 impl Fetcher<'_> {
     async fn of_message(&self, id: MessageId) -> Result<()> {
-        let now = self.app.now();
-        let Some(message) = self.app.store.message(&id, now, true).await? else { return Ok(()) };
-        let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
-        let ends_at = (message.enqueued_at + MAX_WAIT).min(now + MAX_FETCH);
-        let job = Job { message: &message, bot, ends_at };
-        let mut fetched = Vec::with_capacity(message.payload.attachments.len());
-        for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
-            fetched.push(match attachment.is_pending() {
-                true => self.fetched(&job, index, attachment).await?,
-                false => attachment,
-            });
+        let mut settled: Vec<Attachment> = Vec::new();
+        let latest = self.app.now() + MAX_FETCH;
+        for _ in 0..MAX_CHANGES {
+            let found = self.app.store.message(&id, self.app.now(), true).await?;
+            let Some(message) = found else { return Ok(()) };
+            let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
+            let ends_at = (message.enqueued_at + MAX_WAIT).min(latest);
+            let job = Job { message: &message, bot, ends_at };
+            let mut results = Vec::with_capacity(message.payload.attachments.len());
+            for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
+                let known = settled.iter().find(|s| s.telegram_file_id == attachment.telegram_file_id);
+                results.push(match known {
+                    _ if !attachment.is_pending() => attachment,
+                    Some(known) => known.clone(),
+                    None => self.fetched(&job, index, attachment).await?,
+                });
+            }
+            if store_unless_changed(self.app, &message, &results).await? {
+                return Ok(());
+            }
+            settled = results;
         }
-        store_results(self.app, &message, &fetched).await
+        Err(AppError::Overtaken("fetching the attachments of a message"))
     }
 
     /// Returns the attachment after all attempts: in the bucket, or failed with the reason.

@@ -3,21 +3,21 @@
 
 use af_domain::agent::{Binding, user_of};
 use af_domain::conversation::Conversation;
-use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId};
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId};
 use af_domain::message::{Payload, SYSTEM_PUSH, TELEGRAM};
 use af_store::StoreError;
 
 use crate::App;
 
 /// The user of a conversation, with the binding in force.
-pub(super) struct Addressee {
+pub(crate) struct Addressee {
     user: ConsumerUserId,
     binding: Option<Binding>,
 }
 
 /// Reads the addressee of a conversation; `None` if it is not the conversation of a consumer user. The target of such a
 /// message is in its payload.
-pub(super) async fn addressee(
+pub(crate) async fn addressee(
     app: &App,
     conversation: &ConversationId,
     agent: &AgentKey,
@@ -32,6 +32,11 @@ impl Addressee {
     pub fn refusal(&self, conversation: &Conversation) -> Option<String> {
         let binding = self.binding.as_ref().filter(|binding| binding.agent != conversation.agent)?;
         Some(format!("user {} is bound to agent {} by now", self.user, binding.agent))
+    }
+
+    /// The bot through which the user talks now.
+    pub fn bot(&self) -> Option<BotIdentity> {
+        Some(self.binding.as_ref()?.telegram.as_ref()?.bot.clone())
     }
 
     /// `payload` with the target that is in force: the user's chat, or no chat. A target that is neither Telegram nor the

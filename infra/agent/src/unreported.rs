@@ -1,8 +1,8 @@
-//! The last reply that reached its user. The worker remembers it until the server knows the outcome of its message.
+//! The last reply whose message the server may not know to be done.
 //!
-//! A reply can be in the chat although no `complete` reached the server while the trust lasted. The server then hands out
-//! the message again, often to the same worker, and the user must not get a second reply. One reply is enough, because a
-//! worker runs one message at a time. The memory is lost when the process ends.
+//! A `complete` may not reach the server while the trust lasts. The server then hands out the message again, often to the
+//! same worker, and the agent must not do its work twice. One reply is enough, because a worker runs one message at a
+//! time. The memory is lost when the process ends.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,20 +15,20 @@ pub struct Reply {
     pub claimed_at: u64,
     /// The reply; blank when there is none.
     pub text: String,
-    /// When the reply was ready, or was sent if the worker sends it itself.
+    /// When the reply was ready.
     pub at: u64,
 }
 
-/// The last delivered reply, with the id of its message.
+/// The last reply, with the id of its message.
 #[derive(Debug, Default)]
-pub struct Delivered(Mutex<Option<(String, Reply)>>);
+pub struct Unreported(Mutex<Option<(String, Reply)>>);
 
-impl Delivered {
+impl Unreported {
     fn last(&self) -> MutexGuard<'_, Option<(String, Reply)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers that the reply to this message was delivered.
+    /// Remembers the reply to this message.
     pub fn note(&self, message_id: &str, reply: &Reply) {
         *self.last() = Some((message_id.to_owned(), reply.clone()));
     }

@@ -1,0 +1,58 @@
+//! The ingress config: how updates of Telegram become messages.
+
+use std::collections::BTreeMap;
+
+use af_domain::ids::AgentKey;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::Id;
+
+/// The ingress config of the deployment. An answer has every field, with its default where none is set.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IngressConfig {
+    /// Which messages of a group are for the agent: `mention` (a mention of the bot, a reply to it, or a command; what
+    /// else is said is context) or `all`.
+    pub group_trigger: Option<String>,
+    /// What has its own conversation in a group with topics: each `topic`, or the whole `chat`.
+    pub conversation_per: Option<String>,
+    /// Whether only bound users may write. Messages of others, and of groups, are not accepted then.
+    pub require_binding: Option<bool>,
+    /// The agent that gets the messages of a bot whose own agent does not exist.
+    #[schema(value_type = Option<String>)]
+    pub fallback_agent_key: Option<Id<AgentKey>>,
+    /// Whether the binding of a person decides on agent and conversation. Otherwise each chat has its own conversation
+    /// with the bot's agent.
+    pub resolve_agent_key_from_binding: Option<bool>,
+    /// How many messages a chat may send per minute, in the long run.
+    pub max_per_minute: Option<u64>,
+    /// How many messages a chat may send at once, after a pause.
+    pub max_burst: Option<u64>,
+    /// Other values for the bots of single agents, by agent key.
+    #[schema(value_type = Option<BTreeMap<String, AgentIngressConfig>>)]
+    pub agents: Option<BTreeMap<Id<AgentKey>, AgentIngressConfig>>,
+}
+
+/// The ingress config of one agent's bot. A field that is left out has the value of the deployment.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentIngressConfig {
+    /// `mention` or `all`.
+    pub group_trigger: Option<String>,
+    /// `topic` or `chat`.
+    pub conversation_per: Option<String>,
+    /// Whether only bound users may write.
+    pub require_binding: Option<bool>,
+    /// The agent that gets the messages of a bot whose own agent does not exist.
+    #[schema(value_type = Option<String>)]
+    pub fallback_agent_key: Option<Id<AgentKey>>,
+    /// Whether the binding of a person decides on agent and conversation.
+    pub resolve_agent_key_from_binding: Option<bool>,
+    /// How many messages a chat may send per minute, in the long run.
+    pub max_per_minute: Option<u64>,
+    /// How many messages a chat may send at once, after a pause.
+    pub max_burst: Option<u64>,
+}

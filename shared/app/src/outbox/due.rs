@@ -1,0 +1,47 @@
+//! Outboxes that a sender should look after: those of a stream batch, and those whose time has come.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use af_domain::outbox::Chat;
+use af_store::outbox::due_outbox;
+use futures::StreamExt;
+
+use super::deliver::deliver;
+use crate::queue::counters::StreamRecord;
+use crate::{App, Result};
+
+/// Most chats that are served at the same time.
+const MAX_AT_ONCE: usize = 16;
+/// How long a batch of the stream may send. What remains is due at the next scheduled run.
+const STREAM_BUDGET: Duration = Duration::from_secs(10);
+/// How long a scheduled run may send to one chat.
+const SCHEDULE_BUDGET: Duration = Duration::from_secs(20);
+/// Most chats of one scheduled run.
+const MAX_DUE: i32 = 500;
+
+/// Sends what a batch of the stream has put into outboxes. A failure of one chat does not affect the others, and fails no
+/// batch: the schedule sends what remains.
+pub async fn deliver_changed(app: &App, records: &[StreamRecord]) {
+    let now = app.now();
+    let chats: BTreeSet<Chat> =
+        records.iter().filter_map(|record| due_outbox(record.dynamodb.new_image.as_ref(), now)).collect();
+    deliver_all(app, chats.into_iter().collect(), STREAM_BUDGET).await;
+}
+
+/// Sends what waits in outboxes and is due by now.
+pub async fn deliver_due(app: &App) -> Result<()> {
+    let due = app.store.due_outboxes(app.now(), MAX_DUE).await?;
+    deliver_all(app, due, SCHEDULE_BUDGET).await;
+    Ok(())
+}
+
+async fn deliver_all(app: &App, chats: Vec<Chat>, budget: Duration) {
+    let each = |chat: Chat| async move {
+        if let Err(error) = deliver(app, &chat, budget).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, %chat, "messages of a chat were not delivered; the schedule tries again");
+        }
+    };
+    futures::stream::iter(chats).for_each_concurrent(MAX_AT_ONCE, each).await;
+}

@@ -1,0 +1,21 @@
+//! The outbox: replies and notices are put there in the transaction of their cause, and are then sent to Telegram.
+//!
+//! The invocation that made an entry sends it at once, when it may call Telegram. Otherwise the table's stream makes the
+//! effects function send it, and a schedule sends what had to wait.
+
+mod addressee;
+mod deliver;
+mod due;
+mod notice;
+mod operate;
+mod prepare;
+mod reply;
+mod send;
+
+pub(crate) use addressee::{Addressee, addressee};
+pub use deliver::deliver;
+pub use due::{deliver_changed, deliver_due};
+pub use notice::notice;
+pub use operate::{Dropped, drop_first, list, resend};
+pub(crate) use reply::entry_for_reply;
+pub use send::{BotMessenger, Messenger};

@@ -1,0 +1,33 @@
+//! Notices: short messages of the system to a person.
+
+use af_domain::ids::ConsumerUserId;
+use af_domain::outbox::{Chat, Content, Entry};
+use af_store::outbox::NewEntry;
+
+use crate::App;
+
+/// Most characters of a notice. It is stored in the outbox itself.
+const MAX_CHARS: usize = 1_000;
+
+/// A notice for the outbox of `chat`, which is written in the transaction of its cause. Effects sends it at once. With
+/// `user`, it is sent only while the chat is that of the user.
+pub fn notice(
+    app: &App,
+    chat: Chat,
+    topic: Option<i64>,
+    user: Option<ConsumerUserId>,
+    text: &str,
+) -> NewEntry {
+    let now = app.now();
+    let entry = Entry {
+        id: app.entropy.ulid(now),
+        content: Content::Notice(text.chars().take(MAX_CHARS).collect()),
+        user,
+        topic,
+        moved_to: None,
+        queued_at: now,
+        waits: 0,
+        parts: Vec::new(),
+    };
+    NewEntry { chat, entry, due_at: now }
+}

@@ -1,0 +1,142 @@
+//! Messages of people: enqueued, joined to the album that waits, or kept as context of a group.
+
+use af_domain::agent::Bot;
+use af_domain::ids::MessageId;
+use af_domain::ingress::{GroupTrigger, IngressRules};
+use af_domain::refusal::Code;
+use af_store::conversation_key;
+use af_telegram::update::IncomingMessage;
+
+use crate::intake::enqueue::{Delivered, Enqueue, Identity, deliver};
+use crate::settings::ingress_config;
+use crate::telegram::handled::Handled;
+use crate::telegram::payload::{is_of, payload};
+use crate::telegram::route::{self, Target};
+use crate::telegram::{albums, edits};
+use crate::{App, AppError, Result};
+
+/// The metadata field with what was said in a group since the last message for the agent.
+const GROUP_CONTEXT: &str = "telegramGroupContext";
+/// The longest line of that context.
+const MAX_LINE_CHARS: usize = 300;
+
+/// Handles a message or an edit.
+pub(super) async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
+    let rules = ingress_config::for_agent(app, &bot.agent).await?;
+    let Some(target) = route::target(app, bot, &rules, &message.origin).await? else {
+        return Ok(Handled::Rejected { reason: "unbound_user" });
+    };
+    match handled(app, bot, &rules, target, message).await {
+        // A repetition would be refused again, so the update is ignored.
+        Err(AppError::Refused(refusal)) if refusal.code != Code::QueueFull => {
+            Ok(Handled::ignored(refusal.code.as_str()))
+        }
+        handled => handled,
+    }
+}
+
+async fn handled(
+    app: &App,
+    bot: &Bot,
+    rules: &IngressRules,
+    target: Target,
+    mut message: IncomingMessage,
+) -> Result<Handled> {
+    let is_addressed = message.origin.is_private()
+        || rules.group_trigger == GroupTrigger::All
+        || message.is_for_bot(&bot.username);
+    if !message.origin.is_private() {
+        // Members of a group share a conversation. The agent tells them apart by their names.
+        message.text = format!("{}: {}", message.author, message.text);
+    }
+    if message.edited_at.is_some()
+        && let Some(handled) = edits::apply(app, bot, &target, &message).await?
+    {
+        return Ok(handled);
+    }
+    if !is_addressed && message.edited_at.is_some() {
+        return Ok(Handled::ignored("not_addressed"));
+    }
+    if !is_addressed {
+        if let Some(handled) = albums::join(app, &bot.identity, &target, &message).await? {
+            return Ok(handled);
+        }
+        let line: String = message.text.chars().take(MAX_LINE_CHARS).collect();
+        app.store.add_line_unless_full(&conversation_key(&target.conversation), &line, app.now()).await?;
+        return Ok(Handled::ignored("not_addressed"));
+    }
+    enqueue(app, bot, rules, target, message).await
+}
+
+async fn enqueue(
+    app: &App,
+    bot: &Bot,
+    rules: &IngressRules,
+    target: Target,
+    mut message: IncomingMessage,
+) -> Result<Handled> {
+    if !target.lines.is_empty() {
+        message.metadata.insert(GROUP_CONTEXT.to_owned(), target.lines.join("\n"));
+    }
+    let of_message = payload(&message);
+    let request = |identity, payload| Enqueue {
+        identity,
+        conversation: target.conversation.clone(),
+        agent: target.agent.clone(),
+        payload,
+        priority: None,
+        scheduled_for: None,
+        max_attempts: None,
+    };
+    let origin = &message.origin;
+    let (bot, limit) = (bot.identity.clone(), Some(rules.limit));
+    let mut delivered = None;
+    if let Some(album) = message.album.clone().filter(|_| message.edited_at.is_none()) {
+        let identity = Identity::Album { bot: bot.clone(), chat: origin.chat_id, album };
+        let first = albums::first(&of_message, &message);
+        match deliver(app, request(identity, first), limit).await? {
+            Delivered::Known { same_body: false, .. } => {
+                if let Some(handled) = albums::join(app, &bot, &target, &message).await? {
+                    return Ok(handled);
+                }
+            }
+            first => delivered = Some(first),
+        }
+    }
+    let delivered = match delivered {
+        Some(delivered) => delivered,
+        None => {
+            let identity = Identity::Update { bot: bot.clone(), update_id: origin.update_id };
+            deliver(app, request(identity, of_message.clone()), limit).await?
+        }
+    };
+    let delivered = match delivered {
+        Delivered::Known { message: known, same_body: false }
+            if is_another(app, &known, &message).await? =>
+        {
+            let update_id = origin.update_id;
+            tracing::warn!(metric = "webhook_renumbered", %bot, update_id, "an update number was used before");
+            let (chat, message) = (origin.chat_id, origin.message_id);
+            let identity = Identity::Renumbered { bot, update_id, chat, message };
+            deliver(app, request(identity, of_message.clone()), limit).await?
+        }
+        delivered => delivered,
+    };
+    match delivered {
+        Delivered::New(id) => {
+            if !target.lines.is_empty() {
+                let key = conversation_key(&target.conversation);
+                app.store.clear_lines_if_unchanged(&key, &target.lines).await?;
+            }
+            Ok(Handled::Enqueued { message: id, duplicate: false })
+        }
+        Delivered::Known { message, .. } => Ok(Handled::Enqueued { message, duplicate: true }),
+        Delivered::RateLimited => Ok(Handled::Rejected { reason: "rate_limited" }),
+    }
+}
+
+/// Whether the message that was accepted under an update number is another one than `message`.
+async fn is_another(app: &App, known: &MessageId, message: &IncomingMessage) -> Result<bool> {
+    let Some(known) = app.store.message(known, app.now(), true).await? else { return Ok(false) };
+    Ok(!is_of(&known.payload, message))
+}
