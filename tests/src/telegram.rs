@@ -116,16 +116,8 @@ impl Person {
     /// # Panics
     /// When the webhook refuses the update.
     pub async fn says(&self, update: u64, fields: Value) -> String {
-        let answer = self.update(update, fields).await;
+        let answer = self.sends(update, "message", fields).await;
         answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
-    }
-
-    /// Sends update number `update`, a message with these fields, and returns the answer of the webhook.
-    ///
-    /// # Panics
-    /// When the webhook refuses the update.
-    pub async fn update(&self, update: u64, fields: Value) -> Value {
-        self.sends(update, "message", fields).await
     }
 
     /// Sends update number `update` of this kind, a message with these fields, and returns the answer of the webhook. The

@@ -143,7 +143,7 @@ id!(
 );
 id!(
     /// A pairing code, as a person sends it to a bot after `/start`.
-    PairingCode, "code", "4 to 128 letters, digits, '_' or '-'",
+    PairingCode, "pairingCode", "4 to 128 letters, digits, '_' or '-'",
     |t| (4..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 );
 id!(

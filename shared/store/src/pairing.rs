@@ -13,7 +13,8 @@ use crate::expression::Update;
 use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
-use crate::write::{Commit, Updated};
+use crate::outbox::NewEntry;
+use crate::write::Commit;
 use crate::{Result, Store, StoreError};
 
 /// How often a wrong code is sent to its counter. After another update has begun the window, the second try counts.
@@ -96,13 +97,14 @@ impl Store {
 
     /// Uses a pairing code and makes `binding`, in one transaction. It replaces `replaced`, as
     /// [`Store::bind_if_unchanged`] does. It is stale if the code is not pending any more, one of the bindings has
-    /// changed, or the person has sent too many wrong codes.
+    /// changed, or the person has sent too many wrong codes. The notice tells the person.
     pub async fn pair_if_pending(
         &self,
         pairing: &Pairing,
         used: &PairingUse,
         binding: &Binding,
         replaced: &[Binding],
+        notice: Option<&NewEntry>,
     ) -> Result<Commit> {
         let code = Update::of(keys::pairing(&pairing.code))
             .set("ua", used.at)
@@ -115,11 +117,18 @@ impl Store {
             .bind(":max", MAX_WRONG_CODES)
             .bind(":now", used.at);
         let transaction = self.transaction().update(code).require(&unlocked);
-        self.commit_or_stale(bind(transaction, binding, replaced)).await
+        let committed = self.commit_and_notify(bind(transaction, binding, replaced), notice).await?;
+        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
 
-    /// Counts a wrong code of a person, once for each update. A new window begins when the last one has ended.
-    pub async fn count_wrong_code(&self, sent: &CodeUpdate, now: Timestamp) -> Result<()> {
+    /// Counts a wrong code of a person, once for each update. A new window begins when the last one has ended. The
+    /// notice tells the person.
+    pub async fn count_wrong_code(
+        &self,
+        sent: &CodeUpdate,
+        now: Timestamp,
+        notice: Option<&NewEntry>,
+    ) -> Result<()> {
         let (key, until) = (keys::wrong_codes(&sent.bot, &sent.user), now + WRONG_CODES_WINDOW);
         let in_window = Update::of(key.clone())
             .set_to("n", "#n + :one")
@@ -136,16 +145,21 @@ impl Store {
             .when("attribute_not_exists(#ex) OR #ex <= :now")
             .bind(":now", now);
         for _ in 0..MAX_COUNT_TRIES {
-            let Updated::Refused(counted) = self.update(in_window.clone()).await? else { return Ok(()) };
-            let counted = counted.as_ref().map(|item| wrong_codes_from(item, now)).transpose()?.flatten();
-            if counted.is_some_and(|wrong| now < wrong.until) {
+            let counted = self.transaction().update(in_window.clone());
+            let counted = self.commit_and_notify(counted, notice).await?;
+            if counted.is_done() {
                 return Ok(());
             }
-            if let Updated::Done(_) = self.update(first.clone()).await? {
+            let window = counted.old_item(0).map(|item| wrong_codes_from(item, now)).transpose()?.flatten();
+            if window.is_some_and(|wrong| now < wrong.until) {
+                return Ok(());
+            }
+            let begun = self.transaction().update(first.clone());
+            if self.commit_and_notify(begun, notice).await?.is_done() {
                 return Ok(());
             }
         }
-        Err(StoreError::Contention("UpdateItem"))
+        Err(StoreError::Contention("TransactWriteItems"))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use af_domain::agent::{AgentProfile, Binding, BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, ConsumerUserId, PairingCode, TelegramUserId};
-use af_domain::pairing::{CodeUpdate, DEFAULT_TTL, Decision, MAX_TTL, MIN_TTL, Pairing, PairingUse, decide};
+use af_domain::pairing::{
+    CodeUpdate, DEFAULT_TTL, Decision, MAX_TTL, MAX_WRONG_CODES, MIN_TTL, Pairing, PairingUse, decide,
+};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
 use af_store::conversation::Commit;
@@ -11,6 +13,7 @@ use af_store::idempotency::IdempotentCall;
 use crate::agents::bindings::{has_bot, new_binding, replaced_by};
 use crate::agents::profiles;
 use crate::intake::idempotency;
+use crate::telegram::notices::PrivateChat;
 use crate::{App, AppError, Result};
 
 /// Times that a code is created or used again because another call has changed the same items meanwhile.
@@ -124,44 +127,51 @@ pub enum Redeemed {
     Locked,
 }
 
-/// Uses a code that a person has sent in the private chat `chat`. A repetition of the update gets the same result.
+/// Uses a code that a person has sent in the private chat `chat`, and answers the person with a notice. A repetition of the
+/// update gets the same result and no second notice.
 pub(crate) async fn redeem(
     app: &App,
     code: &PairingCode,
     sent: &CodeUpdate,
     chat: &TelegramUserId,
+    answers: &PrivateChat,
 ) -> Result<Redeemed> {
     for _ in 0..MAX_TRIES {
         let now = app.now();
         let stored = app.store.sent_code(code, sent, now).await?;
         let decision = decide(stored.pairing.as_ref(), stored.wrong.as_ref(), sent, now);
-        match (decision, stored.pairing) {
+        let accepted = match (decision, stored.pairing) {
+            (Decision::Locked, _) => return Ok(Redeemed::Locked),
+            (Decision::CountedAsWrong, _) => return Ok(Redeemed::Wrong),
             (Decision::AlreadyPaired, Some(Pairing { user, agent, .. })) => {
                 return Ok(Redeemed::Paired { user, agent });
             }
-            (Decision::Pair, Some(pairing)) if accepts_people(app, &pairing).await? => {
-                let used = PairingUse { at: now, user: sent.user.clone(), chat: chat.clone() };
-                let binding = binding_of(app, &pairing, &used)?;
-                let replaced = replaced_by(app, &binding).await?;
-                if let Commit::Done = app.store.pair_if_pending(&pairing, &used, &binding, &replaced).await? {
-                    return Ok(Redeemed::Paired { user: pairing.user, agent: pairing.agent });
-                }
-            }
-            (Decision::Locked, _) => return Ok(Redeemed::Locked),
-            (Decision::CountedAsWrong, _) => return Ok(Redeemed::Wrong),
-            (Decision::Pair | Decision::AlreadyPaired | Decision::Wrong, _) => {
-                app.store.count_wrong_code(sent, now).await?;
-                return Ok(Redeemed::Wrong);
-            }
+            (Decision::Pair, Some(pairing)) => accepting(app, pairing).await?,
+            (Decision::Pair | Decision::AlreadyPaired | Decision::Wrong, _) => None,
+        };
+        let Some((pairing, profile)) = accepted else {
+            let locks =
+                stored.wrong.is_some_and(|wrong| now < wrong.until && wrong.count + 1 >= MAX_WRONG_CODES);
+            app.store.count_wrong_code(sent, now, Some(&answers.wrong_code(app, locks))).await?;
+            return Ok(Redeemed::Wrong);
+        };
+        let used = PairingUse { at: now, user: sent.user.clone(), chat: chat.clone() };
+        let binding = binding_of(app, &pairing, &used)?;
+        let replaced = replaced_by(app, &binding).await?;
+        let notice = answers.paired(app, &profile, &pairing.user);
+        let paired = app.store.pair_if_pending(&pairing, &used, &binding, &replaced, Some(&notice)).await?;
+        if let Commit::Done = paired {
+            return Ok(Redeemed::Paired { user: pairing.user, agent: pairing.agent });
         }
     }
     Err(AppError::Overtaken("using a pairing code"))
 }
 
-/// Whether the agent of the code still accepts messages and still has the bot.
-async fn accepts_people(app: &App, pairing: &Pairing) -> Result<bool> {
+/// Returns the code with the profile of its agent, if the agent still accepts messages and still has the bot.
+async fn accepting(app: &App, pairing: Pairing) -> Result<Option<(Pairing, AgentProfile)>> {
     let profile = profiles::now(app, &pairing.agent).await?;
-    Ok(profile.is_some_and(|profile| profile.enabled && has_bot(&profile, &pairing.bot)))
+    let profile = profile.filter(|profile| profile.enabled && has_bot(profile, &pairing.bot));
+    Ok(profile.map(|profile| (pairing, profile)))
 }
 
 fn binding_of(app: &App, pairing: &Pairing, used: &PairingUse) -> Result<Binding> {

@@ -8,6 +8,7 @@ use af_telegram::update::Origin;
 
 use crate::agents::bindings::of_sender;
 use crate::agents::pairing::{Redeemed, redeem};
+use crate::telegram::notices::PrivateChat;
 use crate::{App, Result};
 
 /// The result of a command.
@@ -52,11 +53,14 @@ pub(crate) async fn start_with_code(
     let Some(person) = private_sender(origin) else {
         return Ok(Answered::NotPaired(PairingError::PrivateChatOnly));
     };
+    let chat = PrivateChat { bot: bot.identity.clone(), id: origin.chat_id };
     let Some(code) = code.and_then(|code| PairingCode::parse(code).ok()) else {
+        // Without room in the outbox, the person is not answered.
+        app.store.notify(&chat.wrong_code(app, false)).await?;
         return Ok(Answered::NotPaired(PairingError::InvalidCode));
     };
     let sent = CodeUpdate { update: origin.update_id, bot: bot.identity.clone(), user: person.user };
-    Ok(match redeem(app, &code, &sent, &person.chat).await? {
+    Ok(match redeem(app, &code, &sent, &person.chat, &chat).await? {
         Redeemed::Paired { user, agent } => Answered::Paired { user, agent },
         Redeemed::Wrong => Answered::NotPaired(PairingError::InvalidCode),
         Redeemed::Locked => Answered::NotPaired(PairingError::TooManyWrongCodes),
@@ -68,7 +72,11 @@ pub(crate) async fn start(app: &App, bot: &Bot, origin: &Origin) -> Result<Optio
     let Some(person) = private_sender(origin) else { return Ok(None) };
     let (user, chat) = (Some(person.user), Some(person.chat));
     let sender = TelegramIdentity { bot: bot.identity.clone(), user, chat };
-    let is_known = of_sender(app, bot, &sender).await?.is_some();
+    let known = of_sender(app, bot, &sender).await?.map(|binding| binding.user);
+    let is_known = known.is_some();
+    let chat = PrivateChat { bot: bot.identity.clone(), id: origin.chat_id };
+    // Without room in the outbox, the person is not greeted.
+    app.store.notify(&chat.greeting(app, known)).await?;
     Ok(Some(Answered::Greeted { is_known }))
 }
 
@@ -82,5 +90,5 @@ struct Person {
 fn private_sender(origin: &Origin) -> Option<Person> {
     let id = |id: i64| TelegramUserId::parse(id.to_string()).ok();
     let person = id(origin.user_id).zip(id(origin.chat_id)).map(|(user, chat)| Person { user, chat });
-    person.filter(|_| origin.chat_type == "private")
+    person.filter(|_| origin.is_private())
 }

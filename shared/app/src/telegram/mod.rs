@@ -7,5 +7,6 @@ mod edits;
 mod handled;
 pub mod ingress;
 mod messages;
+pub(crate) mod notices;
 mod payload;
 mod route;

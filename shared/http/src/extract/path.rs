@@ -38,7 +38,7 @@ path_param! {
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
     MessageId = "messageId",
-    PairingCode = "code",
+    PairingCode = "pairingCode",
     SecretRef = "secretRef",
     SkillSlug = "slug",
     SkillVersion = "version",

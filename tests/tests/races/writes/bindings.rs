@@ -59,11 +59,11 @@ pub async fn pair_if_pending(world: &World, app: &App, times: usize) -> Vec<Stri
     world.app.store.create_pairing_if_newest(&pairing, None, None).await.unwrap();
     let person = TelegramUserId::parse("1001").unwrap();
     let used = PairingUse { at: world.app.now(), user: person.clone(), chat: person };
-    send!(times, app.store.pair_if_pending(&pairing, &used, &binding, &[]))
+    send!(times, app.store.pair_if_pending(&pairing, &used, &binding, &[], None))
 }
 
 pub async fn count_wrong_code(_: &World, app: &App, times: usize) -> Vec<String> {
     let (bot, user) = (BotIdentity::parse("77").unwrap(), TelegramUserId::parse("1001").unwrap());
     let sent = CodeUpdate { update: 7, bot, user };
-    send!(times, app.store.count_wrong_code(&sent, app.now()))
+    send!(times, app.store.count_wrong_code(&sent, app.now(), None))
 }

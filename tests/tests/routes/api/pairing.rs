@@ -34,6 +34,61 @@ fn paired(user: &str) -> Value {
     json!({"ok": true, "pairing": {"status": "used", "consumerUserId": user, "agentKey": "support"}})
 }
 
+/// The notices that wait for the person.
+async fn notices(world: &World) -> Vec<String> {
+    let listed = world.api.get("/v1/outbox").send().await.body_of(200);
+    let items =
+        listed["items"].as_array().unwrap().iter().flat_map(|outbox| outbox["items"].as_array().unwrap());
+    items.map(|item| item["notice"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_person_learns_once_what_a_start_has_done() {
+    let (world, person) = world().await;
+    let profile = json!({"version": "1", "displayName": "Support"});
+    world.api.put("/v1/agents/support", profile).send().await.body_of(200);
+    let code = code_for(&world, "ann").await;
+    person.sends(1, "message", text("/start")).await;
+    for _ in 0..2 {
+        person.sends(2, "message", text("/start WRONG")).await;
+        person.sends(3, "message", text(&format!("/start {code}"))).await;
+    }
+    person.sends(4, "message", text("/start")).await;
+    let told = notices(&world).await;
+    let begins = [
+        "Hello! This chat is not connected",
+        "This code is not valid. Open the link",
+        "You are connected with Support.",
+        "Hello! You are connected.",
+    ];
+    assert_eq!(told.len(), begins.len(), "{told:?}");
+    assert!(told.iter().zip(begins).all(|(told, begin)| told.starts_with(begin)), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_fifth_wrong_code_is_answered_with_the_wait_and_later_ones_are_not_answered() {
+    let (world, person) = world().await;
+    for update in 1..=7 {
+        person.sends(update, "message", text("/start WRONG")).await;
+    }
+    let told = notices(&world).await;
+    assert_eq!(told.iter().position(|told| told.contains("ten minutes")), Some(4), "{told:?}");
+    assert_eq!(told.len(), 5);
+}
+
+#[tokio::test]
+async fn a_full_outbox_stops_no_pairing() {
+    let (world, person) = world().await;
+    let code = code_for(&world, "ann").await;
+    for update in 1..=200 {
+        person.sends(update, "message", text("/start")).await;
+    }
+    assert_eq!(person.sends(201, "message", text("/start")).await, json!({"ok": true, "known": false}));
+    assert_eq!(person.sends(202, "message", text("/start WRONG")).await, failed("invalid_code"));
+    assert_eq!(person.sends(203, "message", text(&format!("/start {code}"))).await, paired("ann"));
+    assert_eq!(notices(&world).await.len(), 200);
+}
+
 #[tokio::test]
 async fn a_person_who_sends_the_code_is_bound() {
     let (world, person) = world().await;
@@ -52,7 +107,7 @@ async fn a_person_who_sends_the_code_is_bound() {
 
     world.advance(Millis::new(5));
     let queue = world.api.get("/v1/queue/stats").send().await.body_of(200);
-    let answer = person.update(1, text(&format!("/start {code}"))).await;
+    let answer = person.sends(1, "message", text(&format!("/start {code}"))).await;
     assert_eq!(answer, paired("ann"));
     assert_eq!(world.api.get("/v1/queue/stats").send().await.body_of(200), queue, "no message is enqueued");
     let binding = world.api.get("/v1/users/ann/binding").send().await.body_of(200);
@@ -87,12 +142,12 @@ async fn a_repeated_update_gets_the_same_answer_and_another_person_does_not() {
     let (world, person) = world().await;
     let code = code_for(&world, "ann").await;
     let start = format!("/start {code}");
-    assert_eq!(person.update(1, text(&start)).await, paired("ann"));
+    assert_eq!(person.sends(1, "message", text(&start)).await, paired("ann"));
     let items = world.items().await;
-    assert_eq!(person.update(1, text(&start)).await, paired("ann"));
+    assert_eq!(person.sends(1, "message", text(&start)).await, paired("ann"));
     assert_eq!(world.items().await, items, "the repetition writes nothing");
     let other = json!({"text": start, "from": {"id": 777}, "chat": {"id": 777, "type": "private"}});
-    assert_eq!(person.update(2, other).await, failed("invalid_code"));
+    assert_eq!(person.sends(2, "message", other).await, failed("invalid_code"));
 }
 
 #[tokio::test]
@@ -107,7 +162,7 @@ async fn an_unknown_expired_replaced_used_or_malformed_code_has_one_error() {
     assert_eq!(shown["status"], "expired");
     for (update, code) in [(1, &*replaced), (2, &*expired), (3, "UNKNOWNCODE"), (4, "a b"), (5, "x")] {
         assert_eq!(
-            person.update(update, text(&format!("/start {code}"))).await,
+            person.sends(update, "message", text(&format!("/start {code}"))).await,
             failed("invalid_code"),
             "{code}"
         );
@@ -123,15 +178,19 @@ async fn five_wrong_codes_lock_the_person_for_ten_minutes_and_no_other_person() 
     let (world, person) = world().await;
     let code = code_for(&world, "ann").await;
     for update in 1..=5 {
-        assert_eq!(person.update(update, text("/start WRONG")).await, failed("invalid_code"));
+        assert_eq!(person.sends(update, "message", text("/start WRONG")).await, failed("invalid_code"));
     }
     let right = format!("/start {code}");
-    assert_eq!(person.update(5, text("/start WRONG")).await, failed("invalid_code"), "a repetition");
-    assert_eq!(person.update(6, text(&right)).await, failed("too_many_wrong_codes"));
+    assert_eq!(
+        person.sends(5, "message", text("/start WRONG")).await,
+        failed("invalid_code"),
+        "a repetition"
+    );
+    assert_eq!(person.sends(6, "message", text(&right)).await, failed("too_many_wrong_codes"));
     let other = json!({"text": "/start WRONG", "from": {"id": 777}, "chat": {"id": 777, "type": "private"}});
-    assert_eq!(person.update(7, other).await, failed("invalid_code"));
+    assert_eq!(person.sends(7, "message", other).await, failed("invalid_code"));
     world.advance(Millis::from_secs(600));
-    assert_eq!(person.update(8, text(&right)).await, paired("ann"));
+    assert_eq!(person.sends(8, "message", text(&right)).await, paired("ann"));
 }
 
 #[tokio::test]
@@ -139,19 +198,19 @@ async fn a_code_in_a_group_pairs_no_chat_and_stays_valid() {
     let (world, person) = world().await;
     let right = format!("/start {}", code_for(&world, "ann").await);
     let group = json!({"text": right, "chat": {"id": -4_001, "type": "group"}});
-    assert_eq!(person.update(1, group).await, failed("private_chat_only"));
+    assert_eq!(person.sends(1, "message", group).await, failed("private_chat_only"));
     let bare = json!({"text": "/start", "chat": {"id": -4_001, "type": "group"}});
-    assert_eq!(person.update(2, bare).await, json!({"ok": true, "ignored": "start_command"}));
-    assert_eq!(person.update(3, text(&right)).await, paired("ann"));
+    assert_eq!(person.sends(2, "message", bare).await, json!({"ok": true, "ignored": "start_command"}));
+    assert_eq!(person.sends(3, "message", text(&right)).await, paired("ann"));
 }
 
 #[tokio::test]
 async fn a_bare_start_says_whether_the_person_is_known() {
     let (world, person) = world().await;
-    assert_eq!(person.update(1, text("/start")).await, json!({"ok": true, "known": false}));
+    assert_eq!(person.sends(1, "message", text("/start")).await, json!({"ok": true, "known": false}));
     let code = code_for(&world, "ann").await;
-    person.update(2, text(&format!("/start {code}"))).await;
-    assert_eq!(person.update(3, text("/start")).await, json!({"ok": true, "known": true}));
+    person.sends(2, "message", text(&format!("/start {code}"))).await;
+    assert_eq!(person.sends(3, "message", text("/start")).await, json!({"ok": true, "known": true}));
 }
 
 #[tokio::test]
@@ -186,7 +245,7 @@ async fn a_code_needs_an_enabled_agent_with_a_bot_and_a_ready_webhook() {
         (404, "not_found")
     );
     let malformed = world.api.get("/v1/pairing-codes/a%20b").send().await;
-    assert_eq!((malformed.problem(), malformed.pointer()), ((422, "invalid_field"), "/code"));
+    assert_eq!((malformed.problem(), malformed.pointer()), ((422, "invalid_field"), "/pairingCode"));
 }
 
 #[tokio::test]
@@ -196,9 +255,9 @@ async fn a_code_of_a_disabled_agent_is_not_accepted() {
     let set =
         |enabled: bool| world.api.put("/v1/agents/support", json!({"version": "1", "enabled": enabled}));
     set(false).send().await.body_of(200);
-    assert_eq!(person.update(1, text(&format!("/start {first}"))).await, failed("invalid_code"));
+    assert_eq!(person.sends(1, "message", text(&format!("/start {first}"))).await, failed("invalid_code"));
     set(true).send().await.body_of(200);
-    assert_eq!(person.update(2, text(&format!("/start {first}"))).await, paired("ann"));
+    assert_eq!(person.sends(2, "message", text(&format!("/start {first}"))).await, paired("ann"));
 }
 
 #[tokio::test]
@@ -217,7 +276,7 @@ async fn a_new_pairing_of_a_telegram_user_ends_the_binding_of_the_user_before() 
     let (world, person) = world().await;
     for (update, user) in [(1, "ann"), (2, "bob")] {
         let code = code_for(&world, user).await;
-        assert_eq!(person.update(update, text(&format!("/start {code}"))).await, paired(user));
+        assert_eq!(person.sends(update, "message", text(&format!("/start {code}"))).await, paired(user));
     }
     assert_eq!(world.api.get("/v1/users/ann/binding").send().await.problem(), (404, "not_found"));
     let listed = world.api.get("/v1/users/ann/bindings").send().await.body_of(200);
@@ -237,11 +296,14 @@ async fn one_telegram_user_with_two_bots_reaches_two_conversations_and_a_code_wo
         world.api.post("/v1/users/ann-at-sales/agents/sales/pairing", json!({})).send().await.body_of(201);
     let sales_code = made["pairing"]["code"].as_str().unwrap().to_owned();
     // The code of the other bot is wrong, and it stays valid for its own bot.
-    assert_eq!(support.update(1, text(&format!("/start {sales_code}"))).await, failed("invalid_code"));
-    assert_eq!(sales.update(1, text(&format!("/start {supports}"))).await, failed("invalid_code"));
-    assert_eq!(support.update(2, text(&format!("/start {supports}"))).await, paired("ann"));
+    assert_eq!(
+        support.sends(1, "message", text(&format!("/start {sales_code}"))).await,
+        failed("invalid_code")
+    );
+    assert_eq!(sales.sends(1, "message", text(&format!("/start {supports}"))).await, failed("invalid_code"));
+    assert_eq!(support.sends(2, "message", text(&format!("/start {supports}"))).await, paired("ann"));
     let expected = json!({"status": "used", "consumerUserId": "ann-at-sales", "agentKey": "sales"});
-    assert_eq!(sales.update(2, text(&format!("/start {sales_code}"))).await["pairing"], expected);
+    assert_eq!(sales.sends(2, "message", text(&format!("/start {sales_code}"))).await["pairing"], expected);
     let mut reached = Vec::new();
     for (update, person) in [(3, &support), (3, &sales), (4, &sales), (4, &support)] {
         let message = world.message(&json!(person.says(update, text("hello")).await)).await;
@@ -262,7 +324,7 @@ async fn one_telegram_user_with_two_bots_reaches_two_conversations_and_a_code_wo
 async fn after_a_bot_has_moved_to_another_agent_no_message_reaches_the_agent_before() {
     let (world, person) = world().await;
     let code = code_for(&world, "ann").await;
-    person.update(1, text(&format!("/start {code}"))).await;
+    person.sends(1, "message", text(&format!("/start {code}"))).await;
     world.agent("sales").await;
     world.api.delete("/v1/agents/support").send().await.body_of(204);
     world.agent("support").await;
@@ -270,7 +332,7 @@ async fn after_a_bot_has_moved_to_another_agent_no_message_reaches_the_agent_bef
     world.api.put("/v1/agents/sales/telegram-token", token).send().await.body_of(200);
     connect(&world.app, &person.bot).await;
     world.expire_caches();
-    assert_eq!(person.update(2, text("/start")).await, json!({"ok": true, "known": false}));
+    assert_eq!(person.sends(2, "message", text("/start")).await, json!({"ok": true, "known": false}));
     let message = world.message(&json!(person.says(3, text("hello")).await)).await;
     let conversation = format!("telegram:{}:{CHAT}", person.bot.id);
     assert_eq!((&message["agentKey"], &message["conversationId"]), (&json!("sales"), &json!(conversation)));
