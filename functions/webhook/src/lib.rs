@@ -45,7 +45,7 @@ pub fn openapi() -> Document {
 }
 
 fn routes() -> OpenApiRouter<Arc<Webhook>> {
-    OpenApiRouter::new().routes(routes!(update))
+    OpenApiRouter::new().routes(routes!(update)).routes(routes!(without_bot))
 }
 
 /// Takes an update from Telegram: 200 once it is stored or deliberately ignored, so that Telegram does not repeat it.
@@ -114,4 +114,28 @@ fn answer(handled: Handled) -> UpdateAnswer {
             UpdateAnswer { pairing: Some(pairing), ..ok }
         }
     }
+}
+
+/// Answers 404: the path of a webhook names its bot.
+///
+/// # Errors
+/// Always 404 with the path to use.
+#[utoipa::path(
+    post, path = "/{pathPrefix}/telegram/webhook", tag = "telegram",
+    request_body(content = Object, description = "An update of the Bot API."),
+    responses((status = 404, description = "not_found")),
+)]
+async fn without_bot(
+    State(webhook): State<Arc<Webhook>>,
+    prefix: Result<Path<String>, PathRejection>,
+) -> Problem {
+    let prefix = prefix.map(|Path(prefix)| prefix).unwrap_or_default();
+    if prefix != webhook.prefix {
+        return Refusal::new(Code::NotFound, "there is no such route").into();
+    }
+    let detail = format!(
+        "the path of a webhook names its bot: /{prefix}/telegram/webhook/{{botIdentity}}; set it with POST \
+         /v1/telegram/webhooks {{\"agentKey\": \"…\"}}"
+    );
+    Refusal::new(Code::NotFound, detail).into()
 }

@@ -7,6 +7,7 @@ use af_domain::agent::{Binding, Bot, TelegramIdentity};
 use af_domain::ids::{AgentKey, ConversationId, TelegramUserId};
 use af_domain::ingress::{ConversationPer, IngressRules};
 use af_store::conversation_key;
+use af_store::group::GroupLine;
 use af_telegram::update::Origin;
 
 use crate::agents::bindings::of_sender;
@@ -21,7 +22,7 @@ pub(super) struct Target {
     /// The conversation.
     pub conversation: ConversationId,
     /// What was said in the group since its last message.
-    pub lines: Vec<String>,
+    pub lines: Vec<GroupLine>,
 }
 
 /// Returns the target of an update; `None` if its sender may not write, because no binding names the sender.

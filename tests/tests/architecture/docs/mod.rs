@@ -79,10 +79,12 @@ impl Samples {
             ("binding_of_chat", key(keys::binding_of_chat(&bot, &person("555")))),
             ("binding_of_telegram_user", key(keys::binding_of_telegram_user(&bot, &person("444")))),
             ("bot", key(keys::bot(&bot))),
+            ("chat", key(keys::chat(&bot, 555))),
             ("config", key(keys::config("policies"))),
             ("conversation", key(keys::conversation(&conversation))),
             ("counters", key(keys::counters())),
             ("dead_letter", key(keys::dead_letter(&message, at))),
+            ("group_lines", key(keys::group_lines(&conversation))),
             ("history", key(keys::history(&conversation, Fence(7), "000001"))),
             ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
             ("message", key(keys::message(&message))),
@@ -92,13 +94,6 @@ impl Samples {
             ("snapshot", key(keys::snapshot(&snapshot))),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
-            ("AGENTS", part(keys::AGENTS.into())),
-            ("API_KEYS", part(keys::API_KEYS.into())),
-            ("EXPIRING_SNAPSHOTS", part(keys::EXPIRING_SNAPSHOTS.into())),
-            ("EXPIRY_INDEX", part(keys::EXPIRY_INDEX.into())),
-            ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),
-            ("READY_INDEX", part(keys::READY_INDEX.into())),
-            ("WORKERS", part(keys::WORKERS.into())),
             ("conversation_key", part(conversation.to_string())),
             ("dead_letter_partition", part(keys::dead_letter_partition(0))),
             ("messages_partition", part(keys::messages_partition(&conversation))),
@@ -128,7 +123,22 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
+            .with(Self::of_names())
             .with(Self::of_outboxes(at))
+    }
+
+    fn of_names() -> Self {
+        let made = [
+            ("AGENTS", keys::AGENTS),
+            ("API_KEYS", keys::API_KEYS),
+            ("EXPIRING_SNAPSHOTS", keys::EXPIRING_SNAPSHOTS),
+            ("EXPIRY_INDEX", keys::EXPIRY_INDEX),
+            ("MESSAGES_INDEX", keys::MESSAGES_INDEX),
+            ("READY_INDEX", keys::READY_INDEX),
+            ("WORKERS", keys::WORKERS),
+        ];
+        let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
     }
 
     fn of_outboxes(at: Timestamp) -> Self {

@@ -72,7 +72,7 @@ async fn a_group_wants_to_be_addressed_and_its_other_lines_are_context() {
     assert!((10..=20).contains(&lines.len()) && lines.last() == Some(&"Ann (id 1): line 59"), "{lines:?}");
 
     chat.configure(json!({"groupTrigger": "all"})).await;
-    assert_eq!(says(70, ann, "nobody in particular").await["duplicate"], false);
+    assert_eq!(says(70, ann, "lunch?").await["duplicate"], false);
 }
 
 #[tokio::test]
