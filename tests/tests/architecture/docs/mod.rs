@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod bindings;
 mod readme;
 mod skills;
 
@@ -13,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use af_domain::ids::{
-    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
-    SnapshotId, SnapshotParts, StorageId, TelegramUserId, WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
+    StorageId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -28,10 +29,6 @@ const DATA_MODEL: &str = "docs/data-model.md";
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"))
-}
-
-fn person(id: &str) -> TelegramUserId {
-    TelegramUserId::parse(id).unwrap()
 }
 
 fn wrong(what: impl Into<String>) -> Violation {
@@ -75,9 +72,6 @@ impl Samples {
         let made = [
             ("agent", key(keys::agent(&agent))),
             ("api_key", key(keys::api_key("k1"))),
-            ("binding", key(keys::binding(&user))),
-            ("binding_of_chat", key(keys::binding_of_chat(&bot, &person("555")))),
-            ("binding_of_telegram_user", key(keys::binding_of_telegram_user(&bot, &person("444")))),
             ("bot", key(keys::bot(&bot))),
             ("chat", key(keys::chat(&bot, 555))),
             ("config", key(keys::config("policies"))),
@@ -151,21 +145,6 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders: Vec::new() }
     }
 
-    fn of_pairing() -> Self {
-        let key = |key: Key| vec![key.pk, key.sk];
-        let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
-        let user = ConsumerUserId::parse("ann").unwrap();
-        let (code, at) = (PairingCode::of(7), Timestamp::from_millis(1_700_000_000_000));
-        let binding = BindingId::parse("01HF7YAT000000000000000000").unwrap();
-        let made = [
-            ("past_binding", key(keys::past_binding(&user, at, &binding))),
-            ("newest_pairing", key(keys::newest_pairing(&user, &agent))),
-            ("pairing", key(keys::pairing(&code))),
-            ("wrong_codes", key(keys::wrong_codes(&bot, &person("444")))),
-        ];
-        Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
-    }
-
     fn of_files_and_calls(media: &StorageId) -> Self {
         let key = |key: Key| vec![key.pk, key.sk];
         let made = [
@@ -174,7 +153,7 @@ impl Samples {
             ("call", key(keys::call("c0ffee"))),
         ];
         Self { made: BTreeMap::from(made), placeholders: vec![("callHash", "c0ffee".into())] }
-            .with(Self::of_pairing())
+            .with(bindings::samples())
     }
 
     fn with(mut self, more: Samples) -> Self {
