@@ -1,5 +1,5 @@
-//! A deserializer without two liberties of serde: it refuses a list where an object is due, and a key that an object has
-//! twice.
+//! A deserializer without three liberties of serde: it refuses a list where an object is due, a key that an object has
+//! twice, and a number that does not fit into 63 bits.
 //!
 //! serde fills a struct from a list in the order of its fields, and a map keeps the last of two equal keys. Both hide a
 //! mistake of the caller.
@@ -12,6 +12,9 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
     Visitor,
 };
+
+/// The largest number. The OpenAPI document gives numbers the format int64, and clients read them as such.
+const MAX_INTEGER: u64 = i64::MAX as u64;
 
 /// The strict form of a deserializer, of an access, or of a seed.
 pub(super) struct Strict<T>(pub(super) T);
@@ -79,12 +82,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StrictVisitor<V> {
     type Value = V::Value;
 
     visit! {
-        visit_bool(bool), visit_i64(i64), visit_i128(i128), visit_u64(u64), visit_u128(u128), visit_f64(f64),
-        visit_str(&str), visit_borrowed_str(&'de str), visit_string(String),
+        visit_bool(bool), visit_i64(i64), visit_i128(i128), visit_u128(u128), visit_f64(f64), visit_str(&str), visit_borrowed_str(&'de str), visit_string(String),
     }
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.visitor.expecting(f)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<V::Value, E> {
+        if value > MAX_INTEGER {
+            let expected = "a whole number of at most 63 bits";
+            return Err(E::invalid_value(Unexpected::Unsigned(value), &expected));
+        }
+        self.visitor.visit_u64(value)
     }
 
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {

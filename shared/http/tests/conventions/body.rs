@@ -134,6 +134,19 @@ async fn a_duplicate_key_of_a_map_is_refused_with_its_pointer_at_any_depth() {
 }
 
 #[tokio::test]
+async fn a_number_that_does_not_fit_into_63_bits_is_refused_with_its_pointer_at_any_depth() {
+    let map = |body| ask(Router::new().route("/", post(handle_map)), post_json("/", body));
+    for (body, pointer) in
+        [(r#"{"a": 9223372036854775808}"#, "/a"), (r#"{"a": [{"b": 18446744073709551615}]}"#, "/a/0/b")]
+    {
+        let answer = map(body).await;
+        assert_eq!(answer.problem(), (422, "invalid_field"), "{body}");
+        assert_eq!(answer.field(), (pointer, "must be a whole number of at most 63 bits"));
+    }
+    assert_eq!(map(r#"{"a": 9223372036854775807}"#).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_missing_field_is_refused_with_its_pointer() {
     let answer = refused("{}").await;
     assert_eq!(answer.problem(), (422, "invalid_field"));

@@ -10,6 +10,9 @@ use crate::openapi::document::object;
 /// Control characters, and the character that replaces broken ones.
 const NOT_PRINTABLE: &str = r"\u0000-\u001f\u007f-\u009f\ufffd";
 const TOKEN: &str = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$";
+/// Tokens with commas between them.
+const SECRET_REFS: &str =
+    r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*(,[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)*$";
 /// A chat of a bot; the ids of groups are negative.
 const CHAT: &str = r"^[1-9][0-9]{0,18}:-?[1-9][0-9]{0,18}$";
 const TELEGRAM_NUMBER: &str = "^[1-9][0-9]*$";
@@ -42,13 +45,20 @@ const IDS: [Text; 15] = [
     Text("workerId", 1, 64, TOKEN),
 ];
 
-const TEXTS: [Text; 21] = [
+const TEXTS: [Text; 28] = [
+    Text("Idempotency-Key", 1, 255, "^[!-~]+$"),
+    Text("PostConversationsByConversationIdSnapshotsBySnapshotIdSkipRequest.reason", 1, 2_000, r"\S"),
     Text("PutAgentsByAgentKeyRequest.version", 1, 200, ""),
+    Text("PutAgentsByAgentKeyRequest.displayName", 0, 200, ""),
     Text("actor", 1, 100, ""),
     Text("appBaseUrlMapJsonSecretRef", 1, 200, TOKEN),
     Text("appKey", 1, 200, ""),
     Text("baseUrl", 1, 2_000, ""),
     Text("chatId", 1, 19, TELEGRAM_NUMBER),
+    Text("cursor", 1, BODY, ""),
+    Text("historyCursor", 1, BODY, ""),
+    Text("queueCursor", 1, BODY, ""),
+    Text("refs", 1, BODY, SECRET_REFS),
     Text("contentType", 3, 100, ""),
     Text("description", 0, 2_000, ""),
     Text("displayName", 1, 200, ""),
@@ -117,7 +127,7 @@ pub fn limit(owner: &str, name: &str, schema: &mut Value) {
         let &Text(_, min, max, pattern) = text.unwrap_or(&Text("", 0, BODY, ""));
         schema["minLength"] = min.into();
         schema["maxLength"] = max.into();
-        if matches!(name, "conversationId" | "consumerUserId") {
+        if matches!(name, "conversationId" | "consumerUserId" | "actor") {
             schema["pattern"] =
                 format!(r"^[^{NOT_PRINTABLE}]*[^\s{NOT_PRINTABLE}][^{NOT_PRINTABLE}]*$").into();
         } else if !pattern.is_empty() {
@@ -138,7 +148,8 @@ pub fn add(document: &mut Value) {
     for operation in
         document["paths"].as_object_mut().expect("there are paths").values_mut().flat_map(operations)
     {
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().expect("a parameter has a name").to_owned();
             limit("", &name, &mut parameter["schema"]);
         }

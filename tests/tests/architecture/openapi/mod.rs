@@ -236,6 +236,11 @@ fn no_description_of_the_openapi_document_is_null_and_no_schema_lost_its_propert
         &mut found,
     );
     assert!(found.is_empty(), "{found:?}");
+    for (method, path, operation) in operations(&document) {
+        let is_null = |name: &&String| operation[name.as_str()].is_null();
+        let nulls: Vec<_> = object(operation).map(|(name, _)| name).filter(is_null).collect();
+        assert!(nulls.is_empty(), "{method} {path}: {nulls:?}");
+    }
     let only =
         &document["components"]["responses"]["Unauthorized"]["content"]["application/problem+json"]["schema"];
     assert_eq!(only["allOf"][1]["properties"]["code"]["enum"], json!(["unauthorized"]));
