@@ -69,6 +69,18 @@ impl Pause for Waits<'_> {
     }
 }
 
+/// Makes the webhook of an agent's bot ready, with the secret that persons of tests send.
+///
+/// # Panics
+/// When no agent has the bot.
+pub async fn connect(app: &App, bot: &EmulatedBot) {
+    let identity = BotIdentity::parse(bot.id.to_string()).expect("a number is a bot identity");
+    let stored = app.store.bot(&identity).await.expect("the table answers").expect("it is an agent's");
+    let hash = Sha256::digest(WEBHOOK_SECRET.as_bytes()).into();
+    app.store.rotate_webhook_secret(&stored, hash, app.now()).await.expect("the table answers");
+    app.store.webhook_ready(&identity, Some(app.now())).await.expect("the table answers");
+}
+
 impl Person {
     /// Gives `agent` a bot for the person's messages.
     ///
@@ -79,12 +91,7 @@ impl Person {
         let token = json!({"plaintextValue": bot.token});
         api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);
         let effects = bundle.app("effects");
-        let identity = BotIdentity::parse(bot.id.to_string()).expect("a number is a bot identity");
-        let stored =
-            effects.store.bot(&identity).await.expect("the table answers").expect("it is the agent's");
-        let hash = Sha256::digest(WEBHOOK_SECRET.as_bytes()).into();
-        let rotated = effects.store.rotate_webhook_secret(&stored, hash, effects.now()).await;
-        rotated.expect("the table answers");
+        connect(&effects, &bot).await;
         let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
         let events = function.into_iter().flat_map(|function| &function.events);
         let patterns = events.filter_map(|event| match event {

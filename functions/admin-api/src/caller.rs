@@ -19,7 +19,7 @@ pub struct Operator {
 /// A caller that may read: scope `admin` or `read`.
 pub struct Viewer(pub Shared);
 
-/// A caller that may enqueue: scope `admin` or `app`.
+/// A caller that may enqueue and configure webhooks: scope `admin` or `app`.
 pub struct Sender {
     pub app: Shared,
     pub caller: Caller,

@@ -1,5 +1,5 @@
 //! The operator API. It needs the scope `admin`. The scope `read` opens the routes that only read, and `app` opens
-//! enqueueing.
+//! enqueueing and the webhooks of bots.
 
 mod caller;
 mod paging;

@@ -3,9 +3,10 @@
 //! With a valid secret the answer is 200 once the update is stored or deliberately ignored: Telegram does not send it
 //! again. When the deployment fails, the answer is 5xx, and Telegram sends the update again.
 
-use af_api::telegram::UpdateAnswer;
+use af_api::telegram::{PairingAnswer, UpdateAnswer};
 use std::sync::Arc;
 
+use af_app::telegram::commands::Answered;
 use af_app::telegram::ingress::{Handled, handle};
 use af_app::{App, Boot, BootError};
 use af_domain::refusal::{Code, Refusal};
@@ -44,7 +45,7 @@ pub fn openapi() -> Document {
 }
 
 fn routes() -> OpenApiRouter<Arc<Webhook>> {
-    OpenApiRouter::new().routes(routes!(update))
+    OpenApiRouter::new().routes(routes!(update)).routes(routes!(without_bot))
 }
 
 /// Takes an update from Telegram: 200 once it is stored or deliberately ignored, so that Telegram does not repeat it.
@@ -77,17 +78,64 @@ async fn update(
     // were refused.
     let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
-    let answer = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
-    Ok(Json(match handled {
+    Ok(Json(answer(handled)))
+}
+
+fn answer(handled: Handled) -> UpdateAnswer {
+    let ok = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
+    match handled {
         Handled::Enqueued { message, duplicate } => {
-            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..answer }
+            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..ok }
         }
         Handled::Changed { message, by } => UpdateAnswer {
             message_id: Some(message.to_string()),
             changed: Some(by.as_str().to_owned()),
-            ..answer
+            ..ok
         },
-        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..answer },
-        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..answer },
-    }))
+        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..ok },
+        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
+        Handled::Command(Answered::Greeted { is_known }) => UpdateAnswer { known: Some(is_known), ..ok },
+        Handled::Command(Answered::Paired { user, agent }) => {
+            let pairing = PairingAnswer {
+                status: "used".to_owned(),
+                consumer_user_id: Some(user.to_string()),
+                agent_key: Some(agent.to_string()),
+                error: None,
+            };
+            UpdateAnswer { pairing: Some(pairing), ..ok }
+        }
+        Handled::Command(Answered::NotPaired(error)) => {
+            let pairing = PairingAnswer {
+                status: "failed".to_owned(),
+                consumer_user_id: None,
+                agent_key: None,
+                error: Some(error.as_str().to_owned()),
+            };
+            UpdateAnswer { pairing: Some(pairing), ..ok }
+        }
+    }
+}
+
+/// Answers 404: the path of a webhook names its bot.
+///
+/// # Errors
+/// Always 404 with the path to use.
+#[utoipa::path(
+    post, path = "/{pathPrefix}/telegram/webhook", tag = "telegram",
+    request_body(content = Object, description = "An update of the Bot API."),
+    responses((status = 404, description = "not_found")),
+)]
+async fn without_bot(
+    State(webhook): State<Arc<Webhook>>,
+    prefix: Result<Path<String>, PathRejection>,
+) -> Problem {
+    let prefix = prefix.map(|Path(prefix)| prefix).unwrap_or_default();
+    if prefix != webhook.prefix {
+        return Refusal::new(Code::NotFound, "there is no such route").into();
+    }
+    let detail = format!(
+        "the path of a webhook names its bot: /{prefix}/telegram/webhook/{{botIdentity}}; set it with POST \
+         /v1/telegram/webhooks {{\"agentKey\": \"…\"}}"
+    );
+    Refusal::new(Code::NotFound, detail).into()
 }

@@ -1,9 +1,9 @@
-//! Values that a command reads from a file or from standard input.
+//! Values that a command reads from its arguments, from a file or from standard input.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::{output, terminal};
 
@@ -19,10 +19,49 @@ pub fn read(file: Option<PathBuf>, what: &str) -> anyhow::Result<String> {
 }
 
 /// Reads a secret as [`read`] does. A terminal does not show it.
-pub fn read_secret(file: Option<PathBuf>, what: &str) -> anyhow::Result<String> {
+fn read_secret(file: Option<PathBuf>, what: &str) -> anyhow::Result<String> {
     if file.is_some() || !io::stdin().is_terminal() {
         return read(file, what);
     }
     output::line(&format!("Enter {what}, which is not shown, then Enter and Ctrl-D:"));
     Ok(terminal::read_hidden()?)
+}
+
+/// Reads a secret that must have a value, without the line end that editors and `echo` add.
+pub fn read_value(file: Option<PathBuf>, what: &str) -> anyhow::Result<String> {
+    let mut value = read_secret(file, what)?;
+    while value.ends_with(['\n', '\r']) {
+        value.pop();
+    }
+    if value.is_empty() {
+        bail!("{what} is empty");
+    }
+    Ok(value)
+}
+
+/// Reads a length of time into milliseconds.
+pub fn length(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("use 90s, 30m, 2h, 7d, or milliseconds".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "use 90s, 30m, 2h, 7d, or milliseconds".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "the length is too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length;
+
+    #[test]
+    fn lengths_are_read_with_their_units() {
+        assert_eq!([length("5"), length("90s"), length("30m")], [Ok(5), Ok(90_000), Ok(1_800_000)]);
+        assert_eq!([length("2h"), length("1d")], [Ok(7_200_000), Ok(86_400_000)]);
+        assert!(length("soon").is_err() && length("5w").is_err() && length("-1s").is_err());
+    }
 }

@@ -36,6 +36,15 @@ enum Command {
     /// Show and change agent profiles
     #[command(subcommand)]
     Agents(commands::agents::Agents),
+    /// Give agents Telegram bots, and set the webhooks of the bots
+    #[command(subcommand)]
+    Bots(commands::bots::Bots),
+    /// Create pairing codes, with which people connect with an agent on Telegram
+    #[command(subcommand)]
+    Pairing(commands::pairing::Pairing),
+    /// Show, make and revoke bindings of users
+    #[command(subcommand)]
+    Bindings(commands::bindings::Bindings),
     /// Set, list and delete secrets; no command shows a value
     #[command(subcommand)]
     Secrets(commands::secrets::Secrets),
@@ -98,6 +107,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Worker(worker) => worker.run().await,
         Command::Chat(chat) => chat.run(&Api::of(target)?).await,
         Command::Agents(agents) => agents.run(&Api::of(target)?).await,
+        Command::Bots(bots) => bots.run(&Api::of(target)?).await,
+        Command::Pairing(pairing) => pairing.run(&Api::of(target)?).await,
+        Command::Bindings(bindings) => bindings.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
         Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,

@@ -1,13 +1,13 @@
 //! Bindings: the agent and the conversation of a user.
 
-use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
+use af_domain::agent::{Binding, BindingSource, ListedBinding, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, TelegramUserId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::id::Id;
 
-/// The active binding of a user.
+/// A binding of a user.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -18,9 +18,10 @@ pub struct BindingBody {
     pub agent_key: String,
     /// The conversation. A later binding of the same user and agent has the same one.
     pub conversation_id: String,
-    /// `active`.
+    /// `active`, or `revoked` for a binding that was revoked or replaced.
+    #[schema(example = "active")]
     pub status: String,
-    /// `manual`, `telegram_pairing` or `api`.
+    /// `manual`, `telegram_pairing`, `api` or `managed_bot`.
     pub source: String,
     /// The bot through which the user writes.
     pub bot_identity: Option<String>,
@@ -30,6 +31,25 @@ pub struct BindingBody {
     pub telegram_chat_id: Option<String>,
     /// When the binding was made, epoch ms.
     pub bound_at: u64,
+    /// When the binding was revoked or replaced, epoch ms.
+    pub revoked_at: Option<u64>,
+}
+
+/// The Telegram user or chat whose binding is looked up.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BindingQuery {
+    /// The bot.
+    #[param(value_type = String)]
+    pub bot_identity: Id<BotIdentity>,
+    /// The Telegram user.
+    #[param(value_type = Option<String>)]
+    pub telegram_user_id: Option<Id<TelegramUserId>>,
+    /// The private chat with the bot.
+    #[param(value_type = Option<String>)]
+    pub telegram_chat_id: Option<Id<TelegramUserId>>,
 }
 
 /// The agent to bind a user to, and the user's identity on Telegram.
@@ -91,6 +111,23 @@ impl From<TelegramRequest> for TelegramIdentity {
     }
 }
 
+impl From<BindingQuery> for TelegramIdentity {
+    fn from(query: BindingQuery) -> Self {
+        let (user, chat) = (query.telegram_user_id, query.telegram_chat_id);
+        Self { bot: query.bot_identity.0, user: user.map(|id| id.0), chat: chat.map(|id| id.0) }
+    }
+}
+
+impl From<ListedBinding> for BindingBody {
+    fn from(listed: ListedBinding) -> Self {
+        let active = Self::from(listed.binding);
+        match listed.revoked_at {
+            Some(at) => Self { status: "revoked".to_owned(), revoked_at: Some(at.as_millis()), ..active },
+            None => active,
+        }
+    }
+}
+
 impl From<Binding> for BindingBody {
     fn from(binding: Binding) -> Self {
         let (bot, user, chat) = match binding.telegram {
@@ -109,6 +146,7 @@ impl From<Binding> for BindingBody {
             telegram_user_id: user,
             telegram_chat_id: chat,
             bound_at: binding.bound_at.as_millis(),
+            revoked_at: None,
         }
     }
 }

@@ -26,6 +26,18 @@ pub struct SecretBody {
     pub version: Option<String>,
 }
 
+/// The secrets that an agent needs.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequiredSecrets {
+    /// The agent.
+    pub agent_key: String,
+    /// The secrets that the profile names.
+    pub items: Vec<SecretBody>,
+    /// The names of those that have no value.
+    pub missing: Vec<String>,
+}
+
 /// The value of a secret.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -23,6 +23,25 @@ pub struct UpdateAnswer {
     pub rejected: Option<String>,
     /// Why the update became no message.
     pub ignored: Option<String>,
+    /// What `/start` with a code has done.
+    pub pairing: Option<PairingAnswer>,
+    /// Whether the person who sent `/start` without a code has an active binding.
+    pub known: Option<bool>,
+}
+
+/// What `/start` with a code has done.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingAnswer {
+    /// `used` if the person is bound now, or `failed`.
+    pub status: String,
+    /// The user that the person is bound to.
+    pub consumer_user_id: Option<String>,
+    /// The agent that the person is bound to.
+    pub agent_key: Option<String>,
+    /// `invalid_code`, `too_many_wrong_codes` or `private_chat_only`.
+    pub error: Option<String>,
 }
 
 /// The agent whose bot gets its webhook.

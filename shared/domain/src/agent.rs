@@ -1,7 +1,9 @@
 //! Agent profiles, their bots, and the users who talk to them.
 
 use crate::bridge::BridgeConfig;
-use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef, TelegramUserId};
+use crate::ids::{
+    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, SecretRef, TelegramUserId,
+};
 use crate::named_enum;
 use crate::time::{Millis, Timestamp};
 
@@ -71,12 +73,16 @@ named_enum! {
         TelegramPairing = "telegram_pairing",
         /// The consumer app.
         Api = "api",
+        /// A bot that was made for the user.
+        ManagedBot = "managed_bot",
     }
 }
 
-/// The active identity binding of a consumer user.
+/// An identity binding of a consumer user. A user has at most one active binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
+    /// The id. No other binding has it.
+    pub id: BindingId,
     /// The user.
     pub user: ConsumerUserId,
     /// The agent that the user talks to.
@@ -89,6 +95,15 @@ pub struct Binding {
     pub source: BindingSource,
     /// When the binding was made.
     pub bound_at: Timestamp,
+}
+
+/// A binding in the list of a user's bindings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedBinding {
+    /// The binding.
+    pub binding: Binding,
+    /// When it was revoked or replaced; `None` for the active binding.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A person on Telegram, as one bot sees them.

@@ -142,6 +142,15 @@ id!(
     "a positive number of at most 64 bits, without leading zeros", is_telegram_number
 );
 id!(
+    /// A pairing code, as a person sends it to a bot after `/start`.
+    PairingCode, "pairingCode", "4 to 128 letters, digits, '_' or '-'",
+    |t| (4..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+);
+id!(
+    /// The id of an identity binding, a ULID.
+    BindingId, "bindingId", "a ULID", is_ulid
+);
+id!(
     /// A short hash of a conversation id. It is the partition of the conversation's items.
     ConversationKey, "conversationKey", "26 letters and digits of base 32",
     |t| t.len() == 26 && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())

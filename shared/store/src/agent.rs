@@ -100,6 +100,11 @@ impl Store {
         self.get(keys::bot(identity), false).await?.as_ref().map(bot_from).transpose()
     }
 
+    /// Returns a bot, strongly consistent.
+    pub async fn bot_now(&self, identity: &BotIdentity) -> Result<Option<Bot>> {
+        self.get(keys::bot(identity), true).await?.as_ref().map(bot_from).transpose()
+    }
+
     /// Assigns a bot to an agent, on condition that no other agent has it. `previous` is the agent's previous
     /// bot, which is deleted.
     pub async fn assign_bot_if_unclaimed(

@@ -3,18 +3,20 @@
 //! There is one active binding per user, per (bot, Telegram user) and per (bot, chat). The user's item is
 //! authoritative; the two Telegram items are copies. A new binding replaces all bindings with the same keys
 //! in one transaction, on condition that each item is still as it was read. Otherwise two bindings that are
-//! made at the same time could leave one user with the chat of the other.
+//! made at the same time could leave one user with the chat of the other. In the same transaction, each binding that ends
+//! becomes an item of its user's history.
 
 use std::collections::BTreeMap;
 
-use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, TelegramUserId};
+use af_domain::agent::{Binding, BindingSource, ListedBinding, TelegramIdentity};
+use af_domain::ids::{AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, TelegramUserId};
+use af_domain::time::Timestamp;
 
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
-use crate::write::Commit;
-use crate::{Result, Store};
+use crate::write::{Commit, Transaction, queried};
+use crate::{Page, Result, Store};
 
 impl Store {
     /// Returns the active binding of a user.
@@ -38,48 +40,92 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
+    /// Returns one page of the bindings of a user: the active one first, then the past ones, the newest first. `after` is
+    /// the `next` of the page before.
+    pub async fn bindings_of_user(
+        &self,
+        user: &ConsumerUserId,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<Page<ListedBinding, String>> {
+        let partition = keys::binding(user).pk;
+        let bounds = [
+            (":pk", partition.as_str().into()),
+            (":first", keys::PAST_BINDINGS.into()),
+            (":last", keys::ACTIVE_BINDING.into()),
+        ];
+        let start = after.map(|sk| Key { pk: partition.clone(), sk: sk.to_owned() }.attributes());
+        let query = self.query("#pk = :pk AND #sk BETWEEN :first AND :last", bounds);
+        let query = query.scan_index_forward(false).set_exclusive_start_key(start);
+        let page =
+            queried(query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).consistent_read(true)).await?;
+        let listed = |item| {
+            let revoked_at = Reader::of(item).time_if("ra")?;
+            Ok(ListedBinding { binding: binding_from(item)?, revoked_at })
+        };
+        let items = page.items().iter().map(listed).collect::<Result<_>>()?;
+        let next = page.last_evaluated_key.as_ref();
+        let next = next.map(|key| Reader::of(key).text("sk").map(str::to_owned)).transpose()?;
+        Ok(Page { items, next })
+    }
+
     /// Makes `binding` the active binding of its user and of its Telegram identity. It replaces `replaced`,
     /// the bindings that have these keys. It is stale if one of them has changed since it was read.
     pub async fn bind_if_unchanged(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit> {
-        let new = keys_of(binding);
-        let mut transaction = self.transaction();
-        let mut old: Vec<(Key, &Binding)> = Vec::new();
-        for replaced in replaced {
-            for key in keys_of(replaced) {
-                if !old.iter().any(|(known, _)| *known == key) {
-                    old.push((key, replaced));
-                }
-            }
-        }
-        for (key, replaced) in old.iter().filter(|(key, _)| !new.contains(key)) {
-            transaction = transaction.delete_when(&unchanged(key, Some(replaced)));
-        }
-        for key in new {
-            let replaced = old.iter().find(|(known, _)| *known == key).map(|(_, replaced)| *replaced);
-            let condition = unchanged(&key, replaced);
-            transaction = transaction.put_when(binding_item(key, binding), &condition);
-        }
-        self.commit_or_stale(transaction).await
+        self.commit_or_stale(bind(self.transaction(), binding, replaced)).await
     }
 
-    /// Deletes a binding. It is stale if the binding has changed since it was read.
-    pub async fn unbind_if_unchanged(&self, binding: &Binding) -> Result<Commit> {
+    /// Deletes a binding, which becomes history. It is stale if the binding has changed since it was read.
+    pub async fn unbind_if_unchanged(&self, binding: &Binding, now: Timestamp) -> Result<Commit> {
         let mut transaction = self.transaction();
         for key in keys_of(binding) {
             transaction = transaction.delete_when(&unchanged(&key, Some(binding)));
         }
-        self.commit_or_stale(transaction).await
+        let past = past_binding_item(binding, now);
+        let once =
+            Update::of(past_key(binding)).when("attribute_not_exists(#pk) OR #ra = :ra").bind(":ra", now);
+        self.commit_or_stale(transaction.put_when(past, &once)).await
     }
 }
 
-/// The condition that the item at `key` belongs to `binding`, or does not exist.
+/// Adds the writes of [`Store::bind_if_unchanged`] to a transaction.
+pub(crate) fn bind(mut transaction: Transaction, binding: &Binding, replaced: &[Binding]) -> Transaction {
+    let new = keys_of(binding);
+    let mut old: Vec<(Key, &Binding)> = Vec::new();
+    for replaced in replaced {
+        for key in keys_of(replaced) {
+            if !old.iter().any(|(known, _)| *known == key) {
+                old.push((key, replaced));
+            }
+        }
+    }
+    for (key, replaced) in old.iter().filter(|(key, _)| !new.contains(key)) {
+        transaction = transaction.delete_when(&unchanged(key, Some(replaced)));
+    }
+    for key in new {
+        let replaced = old.iter().find(|(known, _)| *known == key).map(|(_, replaced)| *replaced);
+        let condition = unchanged(&key, replaced);
+        transaction = transaction.put_when(binding_item(key, binding), &condition);
+    }
+    let ended: BTreeMap<&BindingId, &Binding> = replaced.iter().map(|ended| (&ended.id, ended)).collect();
+    ended
+        .values()
+        .fold(transaction, |transaction, ended| transaction.put(past_binding_item(ended, binding.bound_at)))
+}
+
+/// The condition that the item at `key` belongs to `binding`, or does not exist. A binding from before bindings had ids is
+/// known by its time.
 fn unchanged(key: &Key, binding: Option<&Binding>) -> Update {
     let item = Update::of(key.clone());
     match binding {
         Some(binding) => item
-            .when("attribute_not_exists(#pk) OR (#u = :user AND #at = :at)")
+            .when(
+                "attribute_not_exists(#pk) OR \
+                 (#u = :user AND #at = :at AND (#id = :id OR attribute_not_exists(#id)))",
+            )
             .bind(":user", binding.user.as_str())
-            .bind(":at", binding.bound_at),
+            .bind(":at", binding.bound_at)
+            .bind(":id", binding.id.as_str()),
         None => item.when("attribute_not_exists(#pk)"),
     }
 }
@@ -101,6 +147,7 @@ fn telegram_keys(telegram: &TelegramIdentity) -> Vec<Key> {
 fn binding_item(key: Key, binding: &Binding) -> Item {
     let telegram = binding.telegram.as_ref();
     Writer::at(key)
+        .put("id", binding.id.as_str())
         .put("u", binding.user.as_str())
         .put("ag", binding.agent.as_str())
         .put("cid", binding.conversation.as_str())
@@ -112,8 +159,23 @@ fn binding_item(key: Key, binding: &Binding) -> Item {
         .build()
 }
 
+fn past_key(binding: &Binding) -> Key {
+    keys::past_binding(&binding.user, binding.bound_at, &binding.id)
+}
+
+fn past_binding_item(binding: &Binding, revoked_at: Timestamp) -> Item {
+    Writer::from(binding_item(past_key(binding), binding)).put("ra", revoked_at).build()
+}
+
 fn binding_from(item: &Item) -> Result<Binding> {
     let reader = Reader::of(item);
+    let bound_at = reader.time("at")?;
+    let id = match reader.id_if("id", BindingId::parse)? {
+        Some(id) => id,
+        // A binding from before bindings had ids.
+        None => BindingId::parse(format!("{:026}", bound_at.as_millis()))
+            .map_err(|e| reader.malformed("at", &e.to_string()))?,
+    };
     let source =
         BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;
     let person = |name| reader.id_if(name, TelegramUserId::parse);
@@ -122,11 +184,12 @@ fn binding_from(item: &Item) -> Result<Binding> {
         None => None,
     };
     Ok(Binding {
+        id,
         user: reader.id("u", ConsumerUserId::parse)?,
         agent: reader.id("ag", AgentKey::parse)?,
         conversation: reader.id("cid", ConversationId::parse)?,
         telegram,
         source,
-        bound_at: reader.time("at")?,
+        bound_at,
     })
 }

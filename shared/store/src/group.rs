@@ -14,13 +14,29 @@ const MAX_LINES: usize = 20;
 /// How long a line is context for later messages.
 const LINES_KEPT: Millis = Millis::from_days(1);
 
+/// A line that was said in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLine {
+    /// The id of the Telegram message.
+    pub message: i64,
+    /// The text.
+    pub text: String,
+}
+
+impl GroupLine {
+    /// Encodes the line as one text: `message|text`.
+    fn encoded(&self) -> String {
+        format!("{}|{}", self.message, self.text)
+    }
+}
+
 /// What the table knows of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
     /// The conversation with which the group goes on, if it is not its own.
     pub continues: Option<ConversationId>,
     /// What was said in the conversation since its last message, the oldest line first.
-    pub lines: Vec<String>,
+    pub lines: Vec<GroupLine>,
 }
 
 impl Store {
@@ -51,51 +67,72 @@ impl Store {
         bot: &BotIdentity,
         chat: i64,
         conversation: &ConversationId,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let link = Update::of(keys::chat(bot, chat))
             .set("cid", conversation.as_str())
             .when("attribute_not_exists(#pk)");
-        Ok(matches!(self.update(link).await?, Updated::Done(_)))
+        self.update(link).await.map(drop)
     }
 
-    /// Adds a line to what was said in a conversation. A repetition adds it again.
-    pub async fn add_line_unless_full(
+    /// Adds a line to what was said in a conversation. A message adds its line once.
+    pub async fn add_line_if_new(
         &self,
         key: &ConversationKey,
-        line: &str,
+        line: &GroupLine,
         now: Timestamp,
     ) -> Result<()> {
         let of_lines = || Update::of(keys::group_lines(key)).set("ttl", (now + LINES_KEPT).as_ttl());
+        let encoded = line.encoded();
         let added = of_lines()
-            .set_to("ln", "list_append(if_not_exists(#ln, :none), :line)")
+            .set_to("ln", "list_append(if_not_exists(#ln, :none), :lines)")
             .bind(":none", Vec::<String>::new())
-            .bind(":line", vec![line.to_owned()])
+            .bind(":lines", vec![encoded.clone()])
             .when("attribute_not_exists(#ln) OR (size(#ln) < :max AND #ttl > :now)")
+            .when("NOT contains(#ln, :line)")
+            .bind(":line", encoded.as_str())
             .bind(":max", MAX_LINES as u64)
             .bind(":now", now.as_secs());
-        if let Updated::Refused(Some(full)) = self.update(added).await? {
-            let before = Reader::of(&full).texts("ln")?.into_iter().map(str::to_owned).collect::<Vec<_>>();
-            let mut lines = lines_of(&full, now)?;
-            lines.drain(..lines.len().min(MAX_LINES / 2));
-            lines.push(line.to_owned());
-            // When another line was faster, this one is lost. It is context, not a message.
-            self.update(of_lines().set("ln", lines).when_is("ln", before)).await?;
+        let Updated::Refused(Some(before)) = self.update(added).await? else { return Ok(()) };
+        let mut lines = lines_of(&before, now)?;
+        if lines.contains(line) {
+            return Ok(());
         }
+        lines.drain(..lines.len().min(MAX_LINES / 2));
+        lines.push(line.clone());
+        // When another line was faster, this one is lost. It is context, not a message.
+        let before = Reader::of(&before).texts("ln")?.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        self.update(
+            of_lines().set("ln", encoded_lines(&lines)).when("#ln = :before").bind(":before", before),
+        )
+        .await?;
         Ok(())
     }
 
     /// Removes the lines that a message has taken along, unless a line was added since they were read.
-    pub async fn clear_lines_if_unchanged(&self, key: &ConversationKey, lines: &[String]) -> Result<()> {
-        let taken =
-            Update::of(keys::group_lines(key)).remove("ln").remove("ttl").when_is("ln", lines.to_vec());
+    pub async fn clear_lines_if_unchanged(&self, key: &ConversationKey, lines: &[GroupLine]) -> Result<()> {
+        let taken = Update::of(keys::group_lines(key))
+            .remove("ln")
+            .remove("ttl")
+            .when("#ln = :lines")
+            .bind(":lines", encoded_lines(lines));
         self.update(taken).await.map(drop)
     }
 }
 
-fn lines_of(item: &Item, now: Timestamp) -> Result<Vec<String>> {
+fn encoded_lines(lines: &[GroupLine]) -> Vec<String> {
+    lines.iter().map(GroupLine::encoded).collect()
+}
+
+fn lines_of(item: &Item, now: Timestamp) -> Result<Vec<GroupLine>> {
     let reader = Reader::of(item);
     if reader.is_expired(now)? || !item.contains_key("ln") {
         return Ok(Vec::new());
     }
-    Ok(reader.texts("ln")?.into_iter().map(str::to_owned).collect())
+    let line = |encoded: &str| {
+        let parts = encoded.split_once('|').and_then(|(message, text)| {
+            Some(GroupLine { message: message.parse().ok()?, text: text.to_owned() })
+        });
+        parts.ok_or_else(|| reader.malformed("ln", "not a line"))
+    };
+    reader.texts("ln")?.into_iter().map(line).collect()
 }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, Sha256Hex,
-    SkillSlug, SkillVersion, SnapshotId, StorageId, TelegramUserId, WorkerId,
+    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId,
+    PairingCode, Sha256Hex, SkillSlug, SkillVersion, SnapshotId, StorageId, TelegramUserId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
@@ -172,8 +172,19 @@ pub fn bot(identity: &BotIdentity) -> Key {
 
 /// The active binding of a consumer user.
 pub fn binding(user: &ConsumerUserId) -> Key {
-    Key::new(format!("U#{user}"), "B")
+    Key::new(format!("U#{user}"), ACTIVE_BINDING)
 }
+
+/// A binding of a consumer user that was revoked or replaced. All of them sort before the active binding, in the order
+/// in which they were made.
+pub fn past_binding(user: &ConsumerUserId, bound_at: Timestamp, id: &BindingId) -> Key {
+    Key::new(format!("U#{user}"), format!("{PAST_BINDINGS}{:013}#{id}", bound_at.as_millis()))
+}
+
+/// The sort key of the active binding of a consumer user.
+pub(crate) const ACTIVE_BINDING: &str = "B";
+/// The prefix of the sort keys of past bindings.
+pub(crate) const PAST_BINDINGS: &str = "A#";
 
 /// The binding of a Telegram user of one bot.
 pub fn binding_of_telegram_user(bot: &BotIdentity, user: &TelegramUserId) -> Key {
@@ -193,6 +204,21 @@ pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
 /// What was said in a group and is not for the agent.
 pub fn group_lines(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), "L")
+}
+
+/// A pairing code.
+pub fn pairing(code: &PairingCode) -> Key {
+    Key::new(format!("PC#{code}"), ONLY)
+}
+
+/// The name of the newest pairing code of a user and an agent.
+pub fn newest_pairing(user: &ConsumerUserId, agent: &AgentKey) -> Key {
+    Key::new(format!("U#{user}"), format!("P#{agent}"))
+}
+
+/// The counter of the wrong pairing codes that a Telegram user has sent to a bot.
+pub fn wrong_codes(bot: &BotIdentity, user: &TelegramUserId) -> Key {
+    Key::new(format!("BOT#{bot}"), format!("W#{user}"))
 }
 
 /// An API key.

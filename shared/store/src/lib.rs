@@ -28,6 +28,7 @@ pub mod keys;
 pub mod media;
 pub mod message;
 pub mod outbox;
+pub mod pairing;
 mod payload;
 pub mod reconcile_lease;
 pub mod skill;

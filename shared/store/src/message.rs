@@ -183,8 +183,17 @@ impl Store {
     /// Returns the messages of `ids` that exist and have not expired, in the order of `ids` and without large
     /// payloads.
     pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>> {
+        self.messages_at(ids, now, false).await
+    }
+
+    /// Returns the same, strongly consistent.
+    pub async fn messages_now(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>> {
+        self.messages_at(ids, now, true).await
+    }
+
+    async fn messages_at(&self, ids: &[MessageId], now: Timestamp, consistent: bool) -> Result<Vec<Message>> {
         let mut found = Vec::with_capacity(ids.len());
-        for item in self.batch_get(ids.iter().map(keys::message), false).await? {
+        for item in self.batch_get(ids.iter().map(keys::message), consistent).await? {
             if !Reader::of(&item).is_expired(now)? {
                 found.push(message_from(&item, None)?);
             }

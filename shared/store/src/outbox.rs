@@ -221,6 +221,29 @@ impl Store {
         self.get(keys::outbox(chat), consistent).await?.as_ref().map(outbox_from).transpose()
     }
 
+    /// Sends a transaction together with a notice about it. If the outbox of the notice has no room, the transaction is sent
+    /// without the notice.
+    pub(crate) async fn commit_and_notify(
+        &self,
+        transaction: Transaction,
+        notice: Option<&NewEntry>,
+    ) -> Result<Committed> {
+        if let Some(notice) = notice {
+            let writes = transaction.len();
+            match self.commit(transaction.clone().update(appended(notice))).await? {
+                Committed::Refused(failed) if failed.iter().all(|failed| failed.index == writes) => {}
+                committed => return Ok(committed),
+            }
+        }
+        self.commit(transaction).await
+    }
+
+    /// Appends a notice that no other write has caused. It is stale if the outbox has no room. A transaction is used for its
+    /// token, so that a repeated request does not append twice.
+    pub async fn notify(&self, notice: &NewEntry) -> Result<Commit> {
+        self.commit_or_stale(self.transaction().update(appended(notice))).await
+    }
+
     /// Changes an outbox whose first entry stays. It is stale if the outbox has changed since it was read. A repetition
     /// of a change that was carried out is done.
     pub async fn change_outbox_if_unchanged(&self, before: &Outbox, after: &Outbox) -> Result<Commit> {

@@ -175,6 +175,11 @@ impl Transaction {
         self
     }
 
+    /// The number of writes.
+    pub const fn len(&self) -> usize {
+        self.writes.len()
+    }
+
     /// Sets the client token. A repetition with the same token within ten minutes has no effect.
     pub fn token(mut self, token: String) -> Self {
         self.token = Some(token);

@@ -1,7 +1,7 @@
 //! Turns a text of any length and markup into messages that Telegram accepts.
 //!
-//! A front end ([`html`], [`markdown`]) reads the text and calls the [`writer`]. The result is a [`document`]:
-//! the visible text, and for each stretch of it the tags that apply. From a document, [`parts`] cuts messages
+//! A front end (`html`, `markdown`) reads the text and calls the `writer`. The result is a `document`:
+//! the visible text, and for each stretch of it the tags that apply. From a document, `parts` cuts messages
 //! and writes them in Telegram's subset of HTML. No tree is built, so nesting of any depth costs no stack, and
 //! crossed or unclosed tags need no special case.
 //! Source: <https://core.telegram.org/bots/api#html-style>.
@@ -10,6 +10,7 @@ mod document;
 mod entity;
 mod html;
 mod markdown;
+mod meaning;
 mod parts;
 mod table;
 mod tag;

@@ -363,4 +363,6 @@ fn is_code(text: &str) -> bool {
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod kind_tests;
+#[cfg(test)]
 mod tests;

@@ -23,12 +23,28 @@ async fn telegram(world: &World) -> Vec<Row> {
     world.clear().await;
     let (newer, accepted) = world.measure(world.push(2, chat)).await;
     let (again, repeated) = world.measure(world.push(2, chat)).await;
+    let (_, edited) = world.measure(world.pushed(3, "edited_message", chat, "other words")).await;
+    let (_, unchanged) = world.measure(world.pushed(4, "edited_message", chat, "other words")).await;
+    world.clear().await;
+    let group = -i128::from(chat);
+    world.pushed(5, "message", group, "/hi").await;
+    world.clear().await;
+    let (_, in_group) = world.measure(world.pushed(6, "message", group, "/hi")).await;
+    let (_, not_addressed) = world.measure(world.pushed(7, "message", group, "hi")).await;
     world.clear().await;
     assert!(new && newer && !again);
     vec![
         Row::new("Telegram update → enqueued, bound user", accepted, ceiling),
         Row::new("… the first of a new conversation", created, at_most(3, 3).writes(7).reads(1.0)),
         Row::new("… the same update again", repeated, ceiling),
+        Row::new("… an edit of a message that waits", edited, at_most(5, 5).writes(9).reads(5.0)),
+        Row::new("… an edit without a change", unchanged, at_most(4, 4).reads(5.0)),
+        Row::new("… a message in a group, for the agent", in_group, at_most(2, 2).writes(7).reads(2.0)),
+        Row::new(
+            "… a message in a group, not for the agent",
+            not_addressed,
+            at_most(2, 2).writes(2).reads(2.0),
+        ),
     ]
 }
 

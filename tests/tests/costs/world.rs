@@ -227,18 +227,26 @@ impl World {
 
     /// Pushes a Telegram update with a message of 300 bytes in this chat. Returns whether the update was new.
     pub async fn push(&self, update: u64, chat: u64) -> bool {
-        let person = json!({"id": chat, "is_bot": false, "first_name": "Ada", "last_name": "Lovelace", "username": "ada", "language_code": "en"});
-        let in_chat = json!({"id": chat, "first_name": "Ada", "last_name": "Lovelace", "username": "ada", "type": "private"});
+        let handled = self.pushed(update, "message", chat, TEXT).await;
+        match handled {
+            Handled::Enqueued { duplicate, .. } => !duplicate,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Pushes a Telegram update of this kind with this text, in a private chat or a group.
+    pub async fn pushed(&self, update: u64, kind: &str, chat: impl Into<i128>, text: &str) -> Handled {
+        let chat: i128 = chat.into();
+        let chat = i64::try_from(chat).unwrap();
+        let person = json!({"id": chat.abs(), "is_bot": false, "first_name": "Ada", "last_name": "Lovelace", "username": "ada", "language_code": "en"});
+        let in_chat = json!({"id": chat, "first_name": "Ada", "last_name": "Lovelace", "username": "ada", "type": if chat > 0 { "private" } else { "group" }});
         let update = json!({
             "update_id": 700_000_000 + update,
-            "message": {"message_id": 4_711, "from": person, "chat": in_chat, "date": 1_767_225_600, "text": TEXT},
+            kind: {"message_id": 4_711, "from": person, "chat": in_chat, "date": 1_767_225_600, "text": text},
         });
         let handled =
             ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), update.to_string().as_bytes()).await;
-        match handled.unwrap() {
-            Handled::Enqueued { duplicate, .. } => !duplicate,
-            other => panic!("the message was not accepted: {other:?}"),
-        }
+        handled.unwrap()
     }
 
     /// A new worker without a conversation.

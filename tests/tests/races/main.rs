@@ -13,6 +13,7 @@ mod malformed;
 mod message_ends;
 mod operator;
 mod owners;
+mod pairing;
 mod provider;
 mod reconciling;
 mod repairs;

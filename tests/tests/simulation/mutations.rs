@@ -283,22 +283,21 @@ fn count_each_time(request: &WireRequest) -> Option<Value> {
     Some(body)
 }
 
-/// The key of the item that a write puts or deletes.
-fn partition(write: &Value) -> &str {
+/// Whether a write puts or deletes the active binding of a user.
+fn is_of_user(write: &Value) -> bool {
     let key = if write["Put"].is_null() { &write["Delete"]["Key"] } else { &write["Put"]["Item"] };
-    key["pk"]["S"].as_str().unwrap_or_default()
+    key["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("U#")) && key["sk"]["S"] == "B"
 }
 
 fn revoke_keeps_users_binding(writes: &mut Vec<Value>) -> bool {
-    let is_revoke = writes.len() > 1 && writes.iter().all(|w| !w["Delete"].is_null());
+    let is_revoke = !writes.iter().any(|w| is_of_user(w) && w["Delete"].is_null());
     let before = writes.len();
-    writes.retain(|w| !(is_revoke && partition(w).starts_with("U#")));
+    writes.retain(|w| !(is_revoke && is_of_user(w)));
     writes.len() < before
 }
 
 fn rebind_keeps_agent(writes: &mut [Value]) -> bool {
-    let is_rebind =
-        |w: &&mut Value| partition(w).starts_with("U#") && w["Put"]["Item"]["ag"]["S"] == OTHER_AGENT;
+    let is_rebind = |w: &&mut Value| is_of_user(w) && w["Put"]["Item"]["ag"]["S"] == OTHER_AGENT;
     let Some(write) = writes.iter_mut().find(is_rebind) else { return false };
     let item = &mut write["Put"]["Item"];
     for name in ["ag", "cid"] {
@@ -309,7 +308,7 @@ fn rebind_keeps_agent(writes: &mut [Value]) -> bool {
 }
 
 fn bind_on_any_version(writes: &mut [Value]) -> bool {
-    if !writes.iter().any(|w| partition(w).starts_with("U#")) {
+    if !writes.iter().any(is_of_user) {
         return false;
     }
     for write in writes {

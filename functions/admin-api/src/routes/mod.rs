@@ -10,7 +10,11 @@ mod agents {
     pub mod get;
     pub mod list;
     pub mod put;
+    pub mod required_secrets;
     pub mod telegram_token;
+}
+mod bindings {
+    pub mod resolve;
 }
 mod conversations {
     pub mod free;
@@ -99,6 +103,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(agents::list::list))
         .routes(routes!(agents::get::get, agents::put::put, agents::delete::delete))
         .routes(routes!(agents::telegram_token::put))
+        .routes(routes!(agents::required_secrets::get))
+        .routes(routes!(bindings::resolve::resolve))
         .routes(routes!(conversations::get::get))
         .routes(routes!(conversations::free::free))
         .routes(routes!(snapshots::list::list))

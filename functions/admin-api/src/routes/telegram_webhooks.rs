@@ -3,7 +3,7 @@ use af_app::settings::public_url;
 use af_app::telegram::bots::configure_webhook;
 use af_http::{ApiJson, Json, Problem, PublicUrl};
 
-use crate::caller::Operator;
+use crate::caller::Sender;
 
 /// Configures the webhook of an agent's bot. A repeated call rotates the secret; the previous
 /// secret stays valid for 10 minutes.
@@ -12,7 +12,7 @@ use crate::caller::Operator;
 /// 404 for an unknown agent, 409 when it has no bot or Telegram refuses the URL, 503 when Telegram cannot be reached.
 #[utoipa::path(
     post, path = "/v1/telegram/webhooks", tag = "telegram",
-    security(("apiKey" = ["admin"])), request_body = inline(WebhookRequest),
+    security(("apiKey" = ["admin", "app"])), request_body = inline(WebhookRequest),
     responses(
         (status = 200, body = inline(WebhookAnswer)), (status = 404, description = "not_found"),
         (status = 409, description = "not_configured, conflict"),
@@ -20,7 +20,7 @@ use crate::caller::Operator;
     ),
 )]
 pub async fn configure(
-    Operator { app, .. }: Operator,
+    Sender { app, .. }: Sender,
     PublicUrl(url): PublicUrl,
     ApiJson(request): ApiJson<WebhookRequest>,
 ) -> Result<Json<WebhookAnswer>, Problem> {

@@ -5,9 +5,15 @@ use utoipa_axum::routes;
 
 use crate::State;
 
+mod agent {
+    pub mod onboarding;
+    pub mod readiness;
+    pub mod telegram_token;
+}
 mod binding {
     pub mod delete;
     pub mod get;
+    pub mod list;
     pub mod put;
 }
 mod conversation {
@@ -18,6 +24,12 @@ mod message {
     pub mod cancel;
     pub mod get;
 }
+mod pairing {
+    pub mod create;
+    pub mod create_code;
+    pub mod get;
+    pub mod get_code;
+}
 mod snapshots {
     pub mod latest;
     pub mod list;
@@ -26,6 +38,13 @@ mod snapshots {
 /// All routes. Each handler declares its path, method, scopes and schemas; handlers of one path share a line.
 pub fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
+        .routes(routes!(agent::onboarding::onboarding))
+        .routes(routes!(agent::readiness::readiness))
+        .routes(routes!(agent::telegram_token::put))
+        .routes(routes!(binding::list::list))
+        .routes(routes!(pairing::get::get, pairing::create::create))
+        .routes(routes!(pairing::create_code::create))
+        .routes(routes!(pairing::get_code::get))
         .routes(routes!(binding::get::get, binding::put::put, binding::delete::delete))
         .routes(routes!(conversation::get::get))
         .routes(routes!(conversation::send::send))

@@ -1,9 +1,12 @@
 //! Commands over the API, one noun a file.
 
 pub mod agents;
+pub mod bindings;
+pub mod bots;
 pub mod chat;
 pub mod config;
 pub mod conversations;
+pub mod pairing;
 pub mod provider;
 pub mod queue;
 pub mod secrets;

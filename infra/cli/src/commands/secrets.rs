@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use af_api::pages::Page;
 use af_api::secret_text::SecretText;
 use af_api::secrets::{SecretAnswer, SecretBody, SecretRequest, SecretsQuery};
-use anyhow::bail;
 use clap::Subcommand;
 
 use crate::api::{Answer, Api, segment};
@@ -39,7 +38,9 @@ impl Secrets {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
             Secrets::Set { name, file } => {
-                let request = SecretRequest { plaintext_value: SecretText(value(file)?.into()) };
+                let request = SecretRequest {
+                    plaintext_value: SecretText(input::read_value(file, "the value")?.into()),
+                };
                 let path = format!("/v1/secrets/{}", segment(&name));
                 let set: Answer<SecretAnswer> = api.put(&path, &request).await?;
                 output::line(&format!("{name} has version {}", set.body.version));
@@ -61,16 +62,4 @@ async fn status(api: &Api, names: &[String]) -> anyhow::Result<()> {
     let row = |s: SecretBody| vec![s.secret_ref, s.has_active.to_string(), output::or_dash(s.version)];
     page.print(|page| output::page(&["secret", "active", "version"], page, row));
     Ok(())
-}
-
-/// The value, without the line end that editors and `echo` add.
-fn value(file: Option<PathBuf>) -> anyhow::Result<String> {
-    let mut value = input::read_secret(file, "the value")?;
-    while value.ends_with(['\n', '\r']) {
-        value.pop();
-    }
-    if value.is_empty() {
-        bail!("the value is empty");
-    }
-    Ok(value)
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::output;
+use crate::{input, output};
 
 /// A move of the clock first runs the functions that became due, which may take as long as a reconcile.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, Args)]
 pub struct Clock {
     /// How far to move it: 90s, 30m, 2h, 7d, or milliseconds
-    #[arg(long, value_parser = length)]
+    #[arg(long, value_parser = input::length)]
     advance: Option<u64>,
 }
 
@@ -39,32 +39,5 @@ impl Clock {
         let clock: Value = answer.json().await?;
         output::line(&format!("now {} ms, moved by {} ms", clock["now"], clock["offsetMs"]));
         Ok(())
-    }
-}
-
-/// Reads a length of time into milliseconds.
-fn length(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("use 90s, 30m, 2h, 7d, or milliseconds".to_owned()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "use 90s, 30m, 2h, 7d, or milliseconds".to_owned())?;
-    number.checked_mul(unit).ok_or_else(|| "the length is too large".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::length;
-
-    #[test]
-    fn lengths_are_read_with_their_units() {
-        assert_eq!([length("5"), length("90s"), length("30m")], [Ok(5), Ok(90_000), Ok(1_800_000)]);
-        assert_eq!([length("2h"), length("1d")], [Ok(7_200_000), Ok(86_400_000)]);
-        assert!(length("soon").is_err() && length("5w").is_err() && length("-1s").is_err());
     }
 }

@@ -10,6 +10,7 @@ mod files;
 mod fly;
 mod idle;
 mod message_order;
+mod pairing;
 mod replies;
 mod shutdown;
 mod skills;

@@ -101,6 +101,13 @@ pub(crate) fn refs(profile: &AgentProfile) -> Vec<SecretRef> {
         .collect()
 }
 
+/// Returns the secrets that the bridge of the profile names; none if the bridge is off.
+pub(crate) fn named_refs(profile: &AgentProfile) -> Vec<SecretRef> {
+    let bridge = profile.bridge.as_ref().filter(|bridge| bridge.enabled);
+    let named = bridge.map(|bridge| [bridge.service_key_ref.clone(), bridge.base_url_map_ref.clone()]);
+    named.into_iter().flatten().flatten().collect()
+}
+
 /// Returns the agent's bridge values; `None` if its bridge is off.
 pub(crate) fn runtime(profile: &AgentProfile, secrets: &Values) -> Option<BridgeRuntime> {
     let bridge = profile.bridge.as_ref().filter(|bridge| bridge.enabled)?;

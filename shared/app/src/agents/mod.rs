@@ -1,5 +1,7 @@
-//! Agents: their profiles, the users bound to them, and the bridge to the tools of an app.
+//! Agents: their profiles, the users bound to them, pairing, and the bridge to the tools of an app.
 
 pub mod bindings;
 pub mod bridge;
+pub mod onboarding;
+pub mod pairing;
 pub mod profiles;

@@ -1,6 +1,6 @@
 //! Edits: a message that waits gets its new text. An edit of a message that ran already is a new message.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use af_domain::agent::Bot;
 use af_domain::attachment::{Attachment, MAX_WAIT};
@@ -65,16 +65,17 @@ async fn original(app: &App, conversation: &Conversation, edit: &IncomingMessage
     let ids: BTreeSet<MessageId> = newest.into_iter().chain(waiting).chain(running).collect();
     let ids: Vec<_> = ids.into_iter().filter(|id| id.as_str().starts_with("tg:")).collect();
     let mut found: Option<Message> = None;
-    for message in app.store.messages(&ids, app.now()).await? {
+    for message in app.store.messages_now(&ids, app.now()).await? {
         let is_older = found.as_ref().is_some_and(|found| found.enqueued_at > message.enqueued_at);
         if is_older {
             continue;
         }
-        // The list has no large payloads, and may be older than the conversation.
-        if message.payload.provider.is_empty() || is_of(&message.payload, edit) {
-            let current = app.store.message(&message.id, app.now(), true).await?;
-            found = current.filter(|current| is_of(&current.payload, edit)).or(found);
-        }
+        // Large payloads are items of their own.
+        let whole = match message.payload.provider.is_empty() {
+            true => app.store.message(&message.id, app.now(), true).await?,
+            false => Some(message),
+        };
+        found = whole.filter(|whole| is_of(&whole.payload, edit)).or(found);
     }
     Ok(found)
 }
@@ -85,8 +86,7 @@ fn date(payload: &Payload) -> Option<u64> {
 
 /// Whether the edit has the text and the file of the message.
 fn is_equal(before: &Payload, edit: &IncomingMessage) -> bool {
-    let unique =
-        |metadata: &std::collections::BTreeMap<String, String>| metadata.get(FILE_UNIQUE_ID).cloned();
+    let unique = |metadata: &BTreeMap<String, String>| metadata.get(FILE_UNIQUE_ID).cloned();
     let is_album = before.metadata.contains_key(ALBUM_METADATA);
     let same_text = if is_album {
         !edit.is_written || before.message_text.contains(&edit.text)

@@ -3,6 +3,8 @@
 use af_domain::ids::MessageId;
 use af_domain::named_enum;
 
+use crate::telegram::commands::Answered;
+
 /// The result of an update. Every result is answered with 200, so that Telegram does not send the update
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Handled {
         /// The kind of change.
         by: Change,
     },
+    /// The update is a command that the system has answered.
+    Command(Answered),
     /// The sender may not write now.
     Rejected {
         /// The reason, in one word.

@@ -7,7 +7,7 @@ use af_telegram::update::{Ingress, read};
 
 use crate::telegram::bots::is_webhook_secret;
 pub use crate::telegram::handled::{Change, Handled};
-use crate::telegram::{messages, route};
+use crate::telegram::{commands, messages, route};
 use crate::{App, Result};
 
 /// Handles the update in `body`, which arrived at the webhook of `bot` with `secret` in its header.
@@ -24,7 +24,7 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
     let reason = match &handled {
         Handled::Ignored { reason } => Some(reason.as_str()),
         Handled::Rejected { reason } => Some(*reason),
-        Handled::Enqueued { .. } | Handled::Changed { .. } => None,
+        Handled::Enqueued { .. } | Handled::Changed { .. } | Handled::Command(_) => None,
     };
     if let Some(reason) = reason {
         tracing::info!(metric = "webhook_ignored", bot = %bot.identity, reason, "an update became no message");
@@ -41,7 +41,16 @@ async fn meaning(app: &App, bot: &Bot, ingress: Ingress) -> Result<Handled> {
             Ok(Handled::ignored("group_migrated"))
         }
         // Commands are for the system and are not sent to an agent.
-        Ingress::PairingStart { .. } | Ingress::BareStart { .. } => Ok(Handled::ignored("start_command")),
+        Ingress::PairingStart { code, origin } => {
+            Ok(Handled::Command(commands::start_with_code(app, bot, Some(&code), &origin).await?))
+        }
+        Ingress::BareStart { malformed: true, origin } => {
+            Ok(Handled::Command(commands::start_with_code(app, bot, None, &origin).await?))
+        }
+        Ingress::BareStart { malformed: false, origin } => {
+            let ignored = Handled::ignored("start_command");
+            Ok(commands::start(app, bot, &origin).await?.map_or(ignored, Handled::Command))
+        }
         Ingress::Stop { .. } => Ok(Handled::ignored("stop_command")),
     }
 }

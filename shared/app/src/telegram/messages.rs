@@ -5,6 +5,7 @@ use af_domain::ids::MessageId;
 use af_domain::ingress::{GroupTrigger, IngressRules};
 use af_domain::refusal::Code;
 use af_store::conversation_key;
+use af_store::group::GroupLine;
 use af_telegram::update::IncomingMessage;
 
 use crate::intake::enqueue::{Delivered, Enqueue, Identity, deliver};
@@ -61,8 +62,9 @@ async fn handled(
         if let Some(handled) = albums::join(app, &bot.identity, &target, &message).await? {
             return Ok(handled);
         }
-        let line: String = message.text.chars().take(MAX_LINE_CHARS).collect();
-        app.store.add_line_unless_full(&conversation_key(&target.conversation), &line, app.now()).await?;
+        let text = message.text.chars().take(MAX_LINE_CHARS).collect();
+        let line = GroupLine { message: message.origin.message_id, text };
+        app.store.add_line_if_new(&conversation_key(&target.conversation), &line, app.now()).await?;
         return Ok(Handled::ignored("not_addressed"));
     }
     enqueue(app, bot, rules, target, message).await
@@ -76,7 +78,8 @@ async fn enqueue(
     mut message: IncomingMessage,
 ) -> Result<Handled> {
     if !target.lines.is_empty() {
-        message.metadata.insert(GROUP_CONTEXT.to_owned(), target.lines.join("\n"));
+        let lines: Vec<&str> = target.lines.iter().map(|line| line.text.as_str()).collect();
+        message.metadata.insert(GROUP_CONTEXT.to_owned(), lines.join("\n"));
     }
     let of_message = payload(&message);
     let request = |identity, payload| Enqueue {

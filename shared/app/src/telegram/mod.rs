@@ -1,10 +1,12 @@
-//! Telegram: bots, their webhooks, and the intake of updates.
+//! Telegram: bots, their webhooks, commands, and the intake of updates.
 
 mod albums;
 pub mod bots;
+pub mod commands;
 mod edits;
 mod handled;
 pub mod ingress;
 mod messages;
+pub(crate) mod notices;
 mod payload;
 mod route;

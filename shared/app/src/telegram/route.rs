@@ -7,8 +7,10 @@ use af_domain::agent::{Binding, Bot, TelegramIdentity};
 use af_domain::ids::{AgentKey, ConversationId, TelegramUserId};
 use af_domain::ingress::{ConversationPer, IngressRules};
 use af_store::conversation_key;
+use af_store::group::GroupLine;
 use af_telegram::update::Origin;
 
+use crate::agents::bindings::of_sender;
 use crate::agents::profiles;
 use crate::{App, AppError, Result};
 
@@ -20,7 +22,7 @@ pub(super) struct Target {
     /// The conversation.
     pub conversation: ConversationId,
     /// What was said in the group since its last message.
-    pub lines: Vec<String>,
+    pub lines: Vec<GroupLine>,
 }
 
 /// Returns the target of an update; `None` if its sender may not write, because no binding names the sender.
@@ -90,7 +92,7 @@ async fn binding(app: &App, bot: &Bot, origin: &Origin) -> Result<Option<Binding
     if sender.user.is_none() && sender.chat.is_none() {
         return Ok(None);
     }
-    Ok(app.store.bindings_of_sender(&sender, false).await?.into_iter().next())
+    of_sender(app, bot, &sender).await
 }
 
 /// The agent of the bot. A bot whose agent was deleted has the fallback.

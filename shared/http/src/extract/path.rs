@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use af_domain::ids::{
-    AgentKey, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug, SkillVersion,
-    SnapshotId, StorageId, VolumeId, WorkerId,
+    AgentKey, ConsumerUserId, ConversationId, InvalidId, MessageId, PairingCode, SecretRef, SkillSlug,
+    SkillVersion, SnapshotId, StorageId, VolumeId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::refusal::{Code, Refusal};
@@ -38,6 +38,7 @@ path_param! {
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
     MessageId = "messageId",
+    PairingCode = "pairingCode",
     SecretRef = "secretRef",
     SkillSlug = "slug",
     SkillVersion = "version",

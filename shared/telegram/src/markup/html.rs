@@ -6,6 +6,7 @@
 
 use super::document::Style;
 use super::entity;
+use super::meaning::Meaning;
 use super::tag::SourceTag;
 use super::writer::Writer;
 
@@ -15,44 +16,6 @@ const MAX_URL_BYTES: usize = 2_048;
 const MAX_LANGUAGE_BYTES: usize = 32;
 /// The schemes of links. Others are shown as text: they do nothing or harm on the reader's device.
 const SCHEMES: [&str; 4] = ["http", "https", "tg", "mailto"];
-
-/// What a tag means.
-enum Meaning {
-    /// Text with a style.
-    Styled(Style),
-    /// A block with this many line breaks before and after.
-    Block(usize),
-    /// A bold block.
-    Heading(usize),
-    /// A block of code, or a quotation.
-    StyledBlock(Style),
-    /// A line break.
-    LineBreak,
-    /// A line between blocks.
-    Rule,
-    /// A list; `true` for one with numbers.
-    List(bool),
-    Item,
-    Table,
-    Row,
-    /// A cell; `true` for one of the header.
-    Cell(bool),
-    Link,
-    Image,
-    Emoji,
-    Span,
-    Superscript,
-    /// Text that is not for readers.
-    Hidden,
-    /// A part of a page that a message cannot have, such as a form or a picture. Its text is shown as it is.
-    /// Without an attribute it is a placeholder: `mv <source> <target>`.
-    Widget {
-        /// Whether it has an end tag.
-        has_end: bool,
-    },
-    /// Nothing: its text is shown as it is.
-    Ignored,
-}
 
 /// Reads HTML, in one piece or in several with other text between them.
 #[derive(Debug, Default)]
@@ -99,7 +62,7 @@ impl Reader {
 
     /// Returns the meaning of a tag; `None` if it is text.
     fn meaning(&mut self, tag: &SourceTag<'_>, in_code: bool) -> Option<Meaning> {
-        let meaning = meaning(tag)?;
+        let meaning = Meaning::of(tag)?;
         if in_code && !meaning.applies_in_code() {
             return None;
         }
@@ -221,68 +184,6 @@ impl Reader {
             | Meaning::Ignored => {}
         }
     }
-}
-
-impl Meaning {
-    /// Whether a tag within code is read as a tag.
-    fn applies_in_code(&self) -> bool {
-        match self {
-            Self::Styled(_) | Self::Link | Self::Emoji | Self::Span | Self::LineBreak => true,
-            Self::StyledBlock(style) => style.is_like(&Style::Pre(None)),
-            _ => false,
-        }
-    }
-}
-
-/// Returns the meaning of a tag; `None` for a tag that HTML does not have.
-fn meaning(tag: &SourceTag<'_>) -> Option<Meaning> {
-    // `if a <b and c> d`: a tag with the name of a variable and with words behind it is text.
-    if tag.name.len() == 1 && tag.has_bare_attribute() && tag.attribute("href").is_none() {
-        return None;
-    }
-    Some(match tag.name.as_str() {
-        "b" | "strong" => Meaning::Styled(Style::Bold),
-        "i" | "em" | "cite" | "dfn" | "var" => Meaning::Styled(Style::Italic),
-        "u" | "ins" => Meaning::Styled(Style::Underline),
-        "s" | "strike" | "del" => Meaning::Styled(Style::Strike),
-        "tg-spoiler" => Meaning::Styled(Style::Spoiler),
-        "code" | "kbd" | "samp" | "tt" => Meaning::Styled(Style::Code),
-        "pre" => Meaning::StyledBlock(Style::Pre(None)),
-        "blockquote" => {
-            Meaning::StyledBlock(Style::Quote { expandable: tag.attribute("expandable").is_some() })
-        }
-        "br" => Meaning::LineBreak,
-        "hr" => Meaning::Rule,
-        "p" | "dl" => Meaning::Block(2),
-        "article" | "aside" | "body" | "caption" | "center" | "dd" | "details" | "div" | "figcaption"
-        | "figure" | "footer" | "head" | "header" | "html" | "main" | "nav" | "section" | "title" => {
-            Meaning::Block(1)
-        }
-        "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => Meaning::Heading(2),
-        "dt" | "summary" => Meaning::Heading(1),
-        "ol" => Meaning::List(true),
-        "ul" | "menu" => Meaning::List(false),
-        "li" => Meaning::Item,
-        "table" => Meaning::Table,
-        "tr" => Meaning::Row,
-        "th" => Meaning::Cell(true),
-        "td" => Meaning::Cell(false),
-        "a" => Meaning::Link,
-        "img" => Meaning::Image,
-        "tg-emoji" => Meaning::Emoji,
-        "span" => Meaning::Span,
-        "sup" => Meaning::Superscript,
-        "script" | "style" => Meaning::Hidden,
-        "abbr" | "acronym" | "bdi" | "bdo" | "big" | "colgroup" | "font" | "mark" | "q" | "rp" | "rt"
-        | "ruby" | "small" | "sub" | "tbody" | "tfoot" | "thead" | "tg-time" | "wbr" => Meaning::Ignored,
-        "area" | "base" | "col" | "embed" | "input" | "link" | "meta" | "param" | "path" | "source"
-        | "track" => Meaning::Widget { has_end: false },
-        "address" | "audio" | "button" | "canvas" | "data" | "datalist" | "fieldset" | "form" | "g"
-        | "iframe" | "label" | "legend" | "map" | "meter" | "noscript" | "object" | "optgroup" | "option"
-        | "output" | "picture" | "progress" | "search" | "select" | "slot" | "svg" | "template"
-        | "textarea" | "time" | "video" => Meaning::Widget { has_end: true },
-        _ => return None,
-    })
 }
 
 /// Finds comments, declarations, scripts and style sheets. After one search without an end, no later one can

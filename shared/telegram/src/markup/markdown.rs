@@ -1,11 +1,16 @@
 //! Reads Markdown.
 
-use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Alignment, CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd};
 
 use super::document::Style;
 use super::html::{self, link, rule, set_language};
 use super::table::Align;
 use super::writer::{Scope, Writer};
+
+/// A punctuation mark that texts do not have.
+const BORDER_MARK: char = '\u{2e31}';
+/// The letters from here on (Hangul, kana, Han) have no space between them and punctuation.
+const FIRST_LETTER_WITHOUT_SPACES: char = '\u{1100}';
 
 /// Writes the text and the tags of `source`.
 pub(super) fn read(source: &str, writer: &mut Writer) {
@@ -14,9 +19,16 @@ pub(super) fn read(source: &str, writer: &mut Writer) {
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_SUBSCRIPT;
-    let mut reader =
-        Reader { html: html::Reader::default(), block: None, links: Vec::new(), scopes: Vec::new(), writer };
-    for event in Parser::new_ext(source, options) {
+    let marked = with_border_marks(source);
+    let mut reader = Reader {
+        html: html::Reader::default(),
+        block: None,
+        links: Vec::new(),
+        scopes: Vec::new(),
+        is_marked: marked.is_some(),
+        writer,
+    };
+    for event in Parser::new_ext(marked.as_deref().unwrap_or(source), options) {
         reader.event(event);
     }
 }
@@ -29,6 +41,8 @@ struct Reader<'w> {
     links: Vec<bool>,
     /// The open blocks that end the HTML tags in them: an unclosed `<b>` does not make the rest of the text bold.
     scopes: Vec<Scope>,
+    /// Whether the source has border marks, which no text may keep.
+    is_marked: bool,
     writer: &'w mut Writer,
 }
 
@@ -38,15 +52,19 @@ impl Reader<'_> {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
             Event::Text(text) | Event::Html(text) if self.block.is_some() => {
+                let text = self.without_marks(text);
                 self.block.get_or_insert_default().push_str(&text);
             }
-            Event::Text(text) => self.html.write_text(&text, self.writer),
+            Event::Text(text) => self.html.write_text(&self.without_marks(text), self.writer),
             Event::Code(text) => {
                 self.writer.open(Style::Code);
-                self.writer.text(&text);
+                self.writer.text(&self.without_marks(text));
                 self.writer.close(&Style::Code);
             }
-            Event::Html(html) | Event::InlineHtml(html) => self.html.read(&html, self.writer),
+            Event::Html(html) | Event::InlineHtml(html) => {
+                let html = self.without_marks(html);
+                self.html.read(&html, self.writer);
+            }
             Event::SoftBreak | Event::HardBreak => self.writer.text("\n"),
             Event::Rule => {
                 self.writer.block(2);
@@ -59,6 +77,10 @@ impl Reader<'_> {
                 self.writer.text(&text);
             }
         }
+    }
+
+    fn without_marks<'a>(&self, text: CowStr<'a>) -> CowStr<'a> {
+        if self.is_marked { text.replace(BORDER_MARK, "").into() } else { text }
     }
 
     fn start(&mut self, tag: Tag<'_>) {
@@ -104,7 +126,7 @@ impl Reader<'_> {
             Tag::Strikethrough => self.writer.open(Style::Strike),
             Tag::Subscript => self.writer.text("~"),
             Tag::Link { dest_url: url, .. } | Tag::Image { dest_url: url, .. } => {
-                let link = link(&url);
+                let link = link(&self.without_marks(url));
                 self.links.push(link.is_some());
                 link.into_iter().for_each(|link| self.writer.open(link));
             }
@@ -149,6 +171,41 @@ impl Reader<'_> {
             _ => self.writer.block(2),
         }
     }
+}
+
+/// Sets a mark beside each `**` between a punctuation mark and a letter of Chinese, Japanese or Korean, as in
+/// `**注意：**内容`. CommonMark does not read such a `**` as the border of strong text, because it takes it for one
+/// within a word. Beside the mark it does. Returns `None` if there is no such place.
+fn with_border_marks(source: &str) -> Option<String> {
+    let is_letter = |ch: char| ch >= FIRST_LETTER_WITHOUT_SPACES && ch.is_alphanumeric();
+    let is_punctuation = |ch: char| {
+        !ch.is_alphanumeric() && !ch.is_whitespace() && !ch.is_control() && ch != '\\' && ch != '*'
+    };
+    if source.contains(BORDER_MARK) {
+        return None;
+    }
+    let (mut marked, mut copied, mut at) = (String::new(), 0, 0);
+    while let Some(found) = source[at..].find("**") {
+        let start = at + found;
+        let rest = source[start..].trim_start_matches('*');
+        let end = source.len() - rest.len();
+        let (before, after) = (source[..start].chars().next_back(), rest.chars().next());
+        let border = if before.is_some_and(is_punctuation) && after.is_some_and(is_letter) {
+            Some(end)
+        } else if before.is_some_and(is_letter) && after.is_some_and(is_punctuation) {
+            Some(start)
+        } else {
+            None
+        };
+        if let Some(border) = border {
+            marked.push_str(&source[copied..border]);
+            marked.push(BORDER_MARK);
+            copied = border;
+        }
+        at = end;
+    }
+    marked.push_str(&source[copied..]);
+    (copied > 0).then_some(marked)
 }
 
 /// Whether HTML tags that are opened in a block end with it.

@@ -51,6 +51,7 @@ pub(super) fn parts(document: &Document) -> Vec<TextPart> {
         }
         let max_bytes = entities_end(document, at) - at;
         let end = at + cut(&text[at..], MAX_MESSAGE_UNITS, max_bytes);
+        let end = code_start(document, end).filter(|start| *start > at).unwrap_or(end);
         let plain = text[at..end].trim_end();
         if is_visible(plain) {
             let html = html(document, at, at + plain.len());
@@ -58,6 +59,18 @@ pub(super) fn parts(document: &Document) -> Vec<TextPart> {
         }
         at = end;
     }
+}
+
+/// Returns the start of the block of code that contains the byte position `end`, if one message can hold the block.
+fn code_start(document: &Document, end: usize) -> Option<usize> {
+    let at = document.runs.partition_point(|run| run.end <= end);
+    let run = document.runs.get(at)?;
+    let start = at.checked_sub(1).map_or(0, |before| document.runs[before].end);
+    let is_inside = start < end && run.tags.iter().any(|tag| matches!(tag.style, Style::Pre(_)));
+    let fits = || {
+        document.text[start..run.end].encode_utf16().take(MAX_MESSAGE_UNITS + 1).count() <= MAX_MESSAGE_UNITS
+    };
+    (is_inside && fits()).then_some(start)
 }
 
 /// The runs from the one that contains the byte position `start` on.
@@ -76,7 +89,8 @@ fn entities_end(document: &Document, start: usize) -> usize {
         }
         // The first run always fits: it has at most one entity of each style.
         let is_full = entities > MAX_ENTITIES || bytes > MAX_ENTITY_BYTES;
-        if end > start && (is_full || end - start > MAX_MESSAGE_UNITS * 4) {
+        // A unit takes at most three bytes, so that further runs are beyond the message.
+        if end > start && (is_full || end - start > MAX_MESSAGE_UNITS * 3) {
             return end;
         }
         end = run.end;

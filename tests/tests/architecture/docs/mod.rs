@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
-    StorageId, TelegramUserId, WorkerId,
+    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
+    SnapshotId, SnapshotParts, StorageId, TelegramUserId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -79,10 +79,12 @@ impl Samples {
             ("binding_of_chat", key(keys::binding_of_chat(&bot, &person("555")))),
             ("binding_of_telegram_user", key(keys::binding_of_telegram_user(&bot, &person("444")))),
             ("bot", key(keys::bot(&bot))),
+            ("chat", key(keys::chat(&bot, 555))),
             ("config", key(keys::config("policies"))),
             ("conversation", key(keys::conversation(&conversation))),
             ("counters", key(keys::counters())),
             ("dead_letter", key(keys::dead_letter(&message, at))),
+            ("group_lines", key(keys::group_lines(&conversation))),
             ("history", key(keys::history(&conversation, Fence(7), "000001"))),
             ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
             ("message", key(keys::message(&message))),
@@ -92,13 +94,6 @@ impl Samples {
             ("snapshot", key(keys::snapshot(&snapshot))),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
-            ("AGENTS", part(keys::AGENTS.into())),
-            ("API_KEYS", part(keys::API_KEYS.into())),
-            ("EXPIRING_SNAPSHOTS", part(keys::EXPIRING_SNAPSHOTS.into())),
-            ("EXPIRY_INDEX", part(keys::EXPIRY_INDEX.into())),
-            ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),
-            ("READY_INDEX", part(keys::READY_INDEX.into())),
-            ("WORKERS", part(keys::WORKERS.into())),
             ("conversation_key", part(conversation.to_string())),
             ("dead_letter_partition", part(keys::dead_letter_partition(0))),
             ("messages_partition", part(keys::messages_partition(&conversation))),
@@ -128,7 +123,22 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
+            .with(Self::of_names())
             .with(Self::of_outboxes(at))
+    }
+
+    fn of_names() -> Self {
+        let made = [
+            ("AGENTS", keys::AGENTS),
+            ("API_KEYS", keys::API_KEYS),
+            ("EXPIRING_SNAPSHOTS", keys::EXPIRING_SNAPSHOTS),
+            ("EXPIRY_INDEX", keys::EXPIRY_INDEX),
+            ("MESSAGES_INDEX", keys::MESSAGES_INDEX),
+            ("READY_INDEX", keys::READY_INDEX),
+            ("WORKERS", keys::WORKERS),
+        ];
+        let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
     }
 
     fn of_outboxes(at: Timestamp) -> Self {
@@ -141,6 +151,21 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders: Vec::new() }
     }
 
+    fn of_pairing() -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
+        let user = ConsumerUserId::parse("ann").unwrap();
+        let (code, at) = (PairingCode::of(7), Timestamp::from_millis(1_700_000_000_000));
+        let binding = BindingId::parse("01HF7YAT000000000000000000").unwrap();
+        let made = [
+            ("past_binding", key(keys::past_binding(&user, at, &binding))),
+            ("newest_pairing", key(keys::newest_pairing(&user, &agent))),
+            ("pairing", key(keys::pairing(&code))),
+            ("wrong_codes", key(keys::wrong_codes(&bot, &person("444")))),
+        ];
+        Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
+    }
+
     fn of_files_and_calls(media: &StorageId) -> Self {
         let key = |key: Key| vec![key.pk, key.sk];
         let made = [
@@ -149,6 +174,7 @@ impl Samples {
             ("call", key(keys::call("c0ffee"))),
         ];
         Self { made: BTreeMap::from(made), placeholders: vec![("callHash", "c0ffee".into())] }
+            .with(Self::of_pairing())
     }
 
     fn with(mut self, more: Samples) -> Self {

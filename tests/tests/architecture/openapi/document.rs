@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -25,6 +25,7 @@ const TAGS: [(&str, &str); 14] = [
     ("deployment", "For monitoring of the deployment and for authors of clients."),
     ("keys", "API keys."),
     ("messages", "Messages: sent, shown, cancelled."),
+    ("pairing", "Pairing codes, and the onboarding of a user on Telegram."),
     ("provider", "The place where workers run."),
     ("outbox", "Replies on their way to Telegram."),
     ("queue", "The queue in figures and lists, and what mends it."),
@@ -45,6 +46,7 @@ const PARAMETERS: [(&str, &str); 17] = [
     ("conversationId", "A conversation: 1 to 256 printable characters."),
     ("keyId", "An API key's id."),
     ("messageId", "A message."),
+    ("pairingCode", "A pairing code."),
     ("pathPrefix", "The deployment's `WebhookPathPrefix`."),
     ("secretRef", "A secret's name: 1 to 200 letters, digits, `.`, `_` or `-`."),
     ("slug", "A skill."),
@@ -53,7 +55,6 @@ const PARAMETERS: [(&str, &str); 17] = [
     ("version", "A semantic version."),
     ("volumeId", "A volume, as its provider names it."),
     ("workerId", "A worker: 1 to 64 letters, digits, `.`, `_` or `-`."),
-    ("pairingCode", "A pairing code."),
     ("pushJobId", "A push job."),
 ];
 

@@ -21,6 +21,7 @@ macro_rules! send {
 
 mod bindings;
 mod bots;
+mod groups;
 mod operator;
 mod outbox;
 mod queue;
@@ -51,6 +52,7 @@ writes! {
         complete_if_leased => Same;
         fail_if_unchanged => Contains("Stale");
         store_attachments_if_pending => Same;
+        revise_if_waiting => Contains("Stale");
         expire_payload_if_present => Same;
         seen_if_owner => Same;
         ask_to_switch_if_owned => Same;
@@ -90,11 +92,19 @@ writes! {
     bindings {
         bind_if_unchanged => Contains("Stale");
         unbind_if_unchanged => Same;
+        create_pairing_if_newest => Contains("Stale");
+        pair_if_pending => Contains("Stale");
+        count_wrong_code => Same;
     }
     bots {
         assign_bot_if_unclaimed => Same;
         rotate_webhook_secret => Same;
         webhook_ready => Same;
+    }
+    groups {
+        continue_chat_if_new => Same;
+        add_line_if_new => Same;
+        clear_lines_if_unchanged => Same;
     }
     skills {
         change_skill_if_unchanged => Contains("Stale");

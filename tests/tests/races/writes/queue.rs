@@ -8,7 +8,7 @@ use af_app::intake::enqueue::{Enqueue, Identity, enqueue as accept};
 use af_app::worker::attach;
 use af_domain::conversation::Failure;
 use af_domain::ids::BotIdentity;
-use af_domain::message::{HistoryEntry, Role};
+use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::time::Millis;
 use af_store::conversation::LeaseRef;
 use af_store::message::ended_payload;
@@ -120,6 +120,16 @@ pub async fn store_attachments_if_pending(world: &World, app: &App, times: usize
     let stored = world.app.store.message(&id, world.app.now(), true).await.unwrap().unwrap();
     let results = [photo().failed("it is gone".into())];
     send!(times, store_results(app, &stored, &results))
+}
+
+/// Replaces the text of a message that waits.
+pub async fn revise_if_waiting(world: &World, app: &App, times: usize) -> Vec<String> {
+    let id = accept(&world.app, world.message(&conversation(), None)).await.unwrap().message;
+    let old = world.app.store.message(&id, world.app.now(), true).await.unwrap().unwrap();
+    let before = world.stored(&conversation()).await;
+    let after = before.with_revised(&id, None, app.now(), &policies()).unwrap();
+    let payload = Payload { message_text: "other words".into(), ..old.payload.clone() };
+    send!(times, app.store.revise_if_waiting(&before, &after, &old, &payload, None, &policies()))
 }
 
 /// Expires the payload of a message of 100 KB that has ended.

@@ -6,13 +6,15 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 60] = [
+const ROUTES: [(&str, &str, char); 73] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
     ("DELETE", "/v1/agents/support", 'a'),
     ("PUT", "/v1/agents/support/telegram-token", 'a'),
-    ("POST", "/v1/telegram/webhooks", 'a'),
+    ("GET", "/v1/agents/support/required-secrets", 'r'),
+    ("GET", "/v1/bindings?botIdentity=7&telegramUserId=5", 'r'),
+    ("POST", "/v1/telegram/webhooks", 'p'),
     ("GET", "/v1/secrets?refs=a", 'r'),
     ("PUT", "/v1/secrets/a", 'a'),
     ("DELETE", "/v1/secrets/a", 'a'),
@@ -29,6 +31,9 @@ const ROUTES: [(&str, &str, char); 60] = [
     ("DELETE", "/v1/provider/volumes/v", 'a'),
     ("POST", "/v1/messages", 'p'),
     ("GET", "/v1/messages/m", 'r'),
+    ("POST", "/v1/messages/m/resend", 'a'),
+    ("GET", "/v1/outbox", 'r'),
+    ("DELETE", "/v1/outbox/7:42", 'a'),
     ("GET", "/v1/queue/stats", 'r'),
     ("GET", "/v1/queue/messages?status=queued", 'r'),
     ("POST", "/v1/queue/recover", 'a'),
@@ -63,6 +68,14 @@ const ROUTES: [(&str, &str, char); 60] = [
     ("GET", "/v1/users/u/agents/support/conversation", 'p'),
     ("GET", "/v1/users/u/agents/support/snapshots", 'p'),
     ("GET", "/v1/users/u/agents/support/snapshots/latest", 'p'),
+    ("GET", "/v1/users/u/agents/support/onboarding", 'p'),
+    ("GET", "/v1/users/u/agents/support/pairing", 'p'),
+    ("POST", "/v1/users/u/agents/support/pairing", 'p'),
+    ("GET", "/v1/users/u/agents/support/readiness", 'p'),
+    ("PUT", "/v1/users/u/agents/support/telegram-token", 'p'),
+    ("GET", "/v1/users/u/bindings", 'p'),
+    ("POST", "/v1/pairing-codes", 'p'),
+    ("GET", "/v1/pairing-codes/ABCD", 'p'),
     ("GET", "/v1/users/u/messages/m", 'p'),
     ("DELETE", "/v1/users/u/messages/m", 'p'),
     ("GET", "/v1/users/u/binding", 'p'),

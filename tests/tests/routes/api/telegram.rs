@@ -136,3 +136,19 @@ async fn a_webhook_path_with_bad_utf_8_answers_a_problem() {
         assert!(refused.detail().contains("UTF-8"), "{}", refused.detail());
     }
 }
+
+#[tokio::test]
+async fn a_webhook_without_a_bot_in_its_path_names_the_path_to_use() {
+    let world = World::new().await;
+    let refused = world.api.post("/agent-factory/telegram/webhook", json!({"update_id": 1})).anonymous();
+    let refused = world.refused(refused).await;
+    assert_eq!(refused.problem(), (404, "not_found"));
+    assert!(
+        refused.detail().contains("/agent-factory/telegram/webhook/{botIdentity}"),
+        "{}",
+        refused.detail()
+    );
+    assert!(refused.detail().contains("POST /v1/telegram/webhooks"), "{}", refused.detail());
+    let other = world.refused(world.api.post("/other/telegram/webhook", json!({})).anonymous()).await;
+    assert_eq!(other.detail(), "there is no such route");
+}

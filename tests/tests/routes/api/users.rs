@@ -16,7 +16,66 @@ async fn a_binding_is_created_shown_and_deleted() {
     assert_eq!(made, expected);
     assert_eq!(world.api.get(path).send().await.body_of(200), expected);
     world.api.delete(path).send().await.body_of(204);
+    assert_eq!(world.api.get(path).send().await.problem(), (404, "not_found"));
     assert_eq!(world.api.delete(path).send().await.problem(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn every_binding_of_a_user_is_listed_with_its_end() {
+    let world = World::new().await;
+    world.agent("sales").await;
+    let start = af_tests::bundle::START.as_millis();
+    let tick = || world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    world.bind("ann", "support").await;
+    tick();
+    world.bind("ann", "sales").await;
+    tick();
+    world.api.delete("/v1/users/ann/binding").send().await.body_of(204);
+    tick();
+    world.bind("ann", "support").await;
+    let (mut query, mut listed) = (String::new(), Vec::new());
+    for _ in 0..4 {
+        let page = world.api.get(&format!("/v1/users/ann/bindings?limit=1{query}")).send().await.body_of(200);
+        listed.extend(page["items"].as_array().unwrap().clone());
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        query = format!("&cursor={cursor}");
+    }
+    let shown: Vec<_> =
+        listed.iter().map(|b| (&b["agentKey"], &b["status"], &b["boundAt"], &b["revokedAt"])).collect();
+    let expected = [
+        (json!("support"), json!("active"), json!(start + 3), json!(null)),
+        (json!("sales"), json!("revoked"), json!(start + 1), json!(start + 2)),
+        (json!("support"), json!("revoked"), json!(start), json!(start + 1)),
+    ];
+    assert_eq!(shown, expected.iter().map(|(a, s, b, r)| (a, s, b, r)).collect::<Vec<_>>());
+    let foreign = world.api.get(&format!("/v1/users/bob/bindings?limit=1{query}")).send().await;
+    assert_eq!((foreign.problem(), foreign.pointer()), ((422, "invalid_field"), "/cursor"));
+    let unknown = world.api.get("/v1/users/bob/bindings").send().await.body_of(200);
+    assert_eq!(unknown, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn a_binding_from_before_bindings_had_ids_is_replaced_and_revoked() {
+    let world = World::new().await;
+    world.agent("sales").await;
+    let forget_id = async || {
+        let update = json!({
+            "TableName": world.bundle.template.tables[0].name,
+            "Key": {"pk": {"S": "U#ann"}, "sk": {"S": "B"}}, "UpdateExpression": "REMOVE id",
+        });
+        world.bundle.aws.engine().call("UpdateItem", update).await;
+    };
+    for agent in ["support", "sales"] {
+        world.bind("ann", agent).await;
+        forget_id().await;
+        world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    }
+    world.api.delete("/v1/users/ann/binding").send().await.body_of(204);
+    let listed = world.api.get("/v1/users/ann/bindings").send().await.body_of(200);
+    let shown: Vec<_> =
+        listed["items"].as_array().unwrap().iter().map(|b| (&b["agentKey"], &b["status"])).collect();
+    let revoked = json!("revoked");
+    assert_eq!(shown, [(&json!("sales"), &revoked), (&json!("support"), &revoked)]);
 }
 
 #[tokio::test]

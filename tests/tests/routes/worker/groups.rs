@@ -19,7 +19,7 @@ async fn a_supergroup_goes_on_with_the_history_of_its_group() {
     let (old, new) = (group(-4_001), group(-1_001_234_567_890));
     chat.ann.says(1, json!({"text": "/remember X", "chat": old})).await;
     let job = worker.poll(json!({})).await["job"].clone();
-    let said = json!({"history": [{"role": "user", "content": text(&job)}], "reply": "yes"});
+    let said = json!({"history": [{"role": "user", "content": text(&job)}], "reply": {"text": "yes"}});
     worker.complete(&job, said).await.body_of(200);
     let to = json!({"chat": old, "migrate_to_chat_id": new["id"]});
     let from = json!({"chat": new, "migrate_from_chat_id": old["id"]});
@@ -72,7 +72,7 @@ async fn a_group_wants_to_be_addressed_and_its_other_lines_are_context() {
     assert!((10..=20).contains(&lines.len()) && lines.last() == Some(&"Ann (id 1): line 59"), "{lines:?}");
 
     chat.configure(json!({"groupTrigger": "all"})).await;
-    assert_eq!(says(70, ann, "nobody in particular").await["duplicate"], false);
+    assert_eq!(says(70, ann, "lunch?").await["duplicate"], false);
 }
 
 #[tokio::test]

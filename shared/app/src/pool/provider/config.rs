@@ -6,7 +6,7 @@ use af_providers::{PoolConfig, ProviderConfig};
 use crate::{App, AppError, Result};
 
 /// Name of the config document.
-const DOCUMENT: &str = "provider";
+pub(crate) const DOCUMENT: &str = "provider";
 
 /// The stored config, and what an operator should know about it.
 #[derive(Clone, Debug, Default)]

@@ -82,6 +82,19 @@ fn open_tags_are_closed_and_opened_again() {
 }
 
 #[test]
+fn a_block_of_code_that_fits_is_not_split() {
+    let (text, code) = ("a ".repeat(1_500), "x = 1\n\n".repeat(500));
+    let (text, code) = (text.trim(), code.trim());
+    let source = format!("{text}\n\n```py\n{code}\n```\n\nend");
+    let block = format!("<pre><code class=\"language-py\">{code}</code></pre>\n\nend");
+    assert_cases(Markup::Markdown, &[(&source, &[text, &block])]);
+    // A longer one is split where the message is full.
+    let long = code.repeat(3);
+    let parts = checked_parts(&format!("{text}\n\n```py\n{long}\n```"), Markup::Markdown);
+    assert!(parts[0].plain.len() > 4_000 && parts.len() == 4, "{}", parts.len());
+}
+
+#[test]
 fn the_limit_counts_what_is_visible() {
     let text = format!("<b>{}</b>", "&amp;".repeat(4_096));
     assert_eq!(checked_parts(&text, Markup::Html).len(), 1);
@@ -114,6 +127,7 @@ fn a_part_has_no_more_entities_than_telegram_keeps() {
 
 /// Pieces that are hard to read in large numbers.
 const HARD: &[&str] = &[
+    "：**内",
     "a",
     "<",
     ">",

@@ -32,6 +32,26 @@ fn inline_markup_becomes_tags() {
 }
 
 #[test]
+fn strong_text_beside_letters_without_spaces_is_strong() {
+    assert_cases(
+        Markup::Markdown,
+        &[
+            ("**标题：**内容，**重点：**说明。", &["<b>标题：</b>内容，<b>重点：</b>说明。"]),
+            ("これは**「世界」**です", &["これは<b>「世界」</b>です"]),
+            ("**텍스트(설명)**은 **a**", &["<b>텍스트(설명)</b>은 <b>a</b>"]),
+            (
+                "注意：**内容**是。`（a）**b` [**见：**书](https://x.y/a)",
+                &["注意：<b>内容</b>是。<code>（a）**b</code> <a href=\"https://x.y/a\"><b>见：</b>书</a>"],
+            ),
+            ("```\n（**）**语\n```", &["<pre>（**）**语</pre>"]),
+            ("内容**（说明", &["内容**（说明"]),
+            ("**a**：b \\*\\*内：\\*\\*文", &["<b>a</b>：b **内：**文"]),
+            ("⸱**注：**文", &["⸱**注：**文"]),
+        ],
+    );
+}
+
+#[test]
 fn blocks_become_lines() {
     assert_cases(
         Markup::Markdown,

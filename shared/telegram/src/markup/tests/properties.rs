@@ -83,6 +83,8 @@ const ADDING: &[&str] = &[
 
 /// Pieces of Markdown.
 const MARKDOWN: &[&str] = &[
+    "：**内",
+    "文**（",
     "*",
     "**",
     "_",
