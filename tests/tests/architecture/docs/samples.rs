@@ -110,8 +110,8 @@ impl Samples {
         let outbox = keys::outbox(&Chat::parse("77:555").unwrap());
         let mark = keys::notice_mark(&Chat::parse("77:555").unwrap(), "policies");
         let made = [
-            ("outbox", vec![outbox.pk, outbox.sk]),
             ("notice_mark", vec![mark.pk, mark.sk]),
+            ("outbox", vec![outbox.pk, outbox.sk]),
             ("outbox_due", vec![keys::outbox_due(at)]),
             ("OUTBOXES", vec![keys::OUTBOXES.into()]),
         ];
