@@ -1,9 +1,10 @@
 //! The costs of an enqueue by Telegram and by the API.
 
 use af_app::intake::enqueue::{Enqueue, Identity};
+use af_domain::ids::ConversationId;
 
 use crate::figures::{Figures, Row, at_most};
-use crate::world::World;
+use crate::world::{BOT, World};
 
 /// The delay of a scheduled message: no worker claims it while this test runs.
 const LATER_MS: u64 = 86_400_000;
@@ -17,25 +18,31 @@ pub async fn rows(world: &World) -> Vec<Row> {
 }
 
 async fn telegram(world: &World) -> Vec<Row> {
-    let (_, chat) = world.bound_user().await;
+    let (_, new_chat) = world.bound_user().await;
     let ceiling = at_most(2, 2).writes(7).reads(1.0);
-    let (new, created) = world.measure(world.push(1, chat)).await;
+    let (new, created) = world.measure(world.push(1, new_chat)).await;
+    // The chats have their whole allowance: so far, only the app has written in their conversations.
+    let (conversation, chat) = world.bound_user().await;
+    world.enqueue(world.message(&conversation)).await;
+    let group = -i128::from(chat);
+    let of_group = ConversationId::parse(format!("telegram:{BOT}:{group}")).unwrap();
+    world.enqueue(world.message(&of_group)).await;
     world.clear().await;
     let (newer, accepted) = world.measure(world.push(2, chat)).await;
     let (again, repeated) = world.measure(world.push(2, chat)).await;
     let (_, edited) = world.measure(world.pushed(3, "edited_message", chat, "other words")).await;
     let (_, unchanged) = world.measure(world.pushed(4, "edited_message", chat, "other words")).await;
     world.clear().await;
-    let group = -i128::from(chat);
-    world.pushed(5, "message", group, "/hi").await;
+    let (soon, soon_after) = world.measure(world.push(5, chat)).await;
     world.clear().await;
     let (_, in_group) = world.measure(world.pushed(6, "message", group, "/hi")).await;
     let (_, not_addressed) = world.measure(world.pushed(7, "message", group, "hi")).await;
     world.clear().await;
-    assert!(new && newer && !again);
+    assert!(new && newer && !again && soon);
     vec![
         Row::new("Telegram update → enqueued, bound user", accepted, ceiling),
         Row::new("… the first of a new conversation", created, at_most(3, 3).writes(7).reads(1.0)),
+        Row::new("… within seconds of the one before", soon_after, at_most(3, 3).writes(7).reads(1.0)),
         Row::new("… the same update again", repeated, ceiling),
         Row::new("… an edit of a message that waits", edited, at_most(5, 5).writes(9).reads(5.0)),
         Row::new("… an edit without a change", unchanged, at_most(4, 4).reads(5.0)),

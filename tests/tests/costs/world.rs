@@ -44,7 +44,7 @@ pub const A_SECOND: Millis = Millis::from_secs(1);
 pub const ALMOST_A_MINUTE: Millis = Millis::from_secs(59);
 
 const AGENT: &str = "demo";
-const BOT: &str = "7000000001";
+pub const BOT: &str = "7000000001";
 const WEBHOOK_SECRET: &str = "webhook-secret";
 /// Limit of the polls that complete the messages of one row.
 const MAX_CLEARING_POLLS: usize = 64;
