@@ -19,6 +19,7 @@ mod reconciling;
 mod repairs;
 mod replica;
 mod retry_order;
+mod revisions;
 mod skills;
 mod transcripts;
 mod world;

@@ -7,31 +7,23 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod readme;
+mod samples;
 mod skills;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use af_domain::ids::{
-    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
-    SnapshotId, SnapshotParts, StorageId, TelegramUserId, WorkerId,
-};
-use af_domain::outbox::Chat;
-use af_domain::time::Timestamp;
 use af_sam::template::Template;
-use af_store::keys::{self, Key};
 use af_tests::workspace::{Violation, Workspace, assert_none, root};
 use serde_json::Value;
 use syn::visit::{self, Visit};
+
+use samples::Samples;
 
 const DATA_MODEL: &str = "docs/data-model.md";
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"))
-}
-
-fn person(id: &str) -> TelegramUserId {
-    TelegramUserId::parse(id).unwrap()
 }
 
 fn wrong(what: impl Into<String>) -> Violation {
@@ -49,145 +41,6 @@ fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
 /// The texts between backticks.
 fn spans(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
-}
-
-/// The results of constructors for sample arguments, as in the columns of the document's tables, and the placeholders
-/// of the samples in a shape.
-struct Samples {
-    made: BTreeMap<&'static str, Vec<String>>,
-    placeholders: Vec<(&'static str, String)>,
-}
-
-impl Samples {
-    fn new() -> Self {
-        let conversation = keys::conversation_key(&ConversationId::parse("user-agent:support:ann").unwrap());
-        let (at, worker) = (Timestamp::from_millis(1_700_000_000_000), WorkerId::parse("w-1").unwrap());
-        let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
-        let user = ConsumerUserId::parse("ann").unwrap();
-        let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
-        let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
-        let message = ids.into_iter().find(in_first_shard).unwrap();
-        let place = "01HF7YAT000000000000000000".to_owned();
-        let parts = SnapshotParts { conversation: conversation.clone(), fence: Fence(7), place };
-        let snapshot = SnapshotId::of(&parts).unwrap();
-        let media = StorageId::of(&conversation, &parts.place).unwrap();
-        let (key, part) = (|key: Key| vec![key.pk, key.sk], |part: String| vec![part]);
-        let made = [
-            ("agent", key(keys::agent(&agent))),
-            ("api_key", key(keys::api_key("k1"))),
-            ("binding", key(keys::binding(&user))),
-            ("binding_of_chat", key(keys::binding_of_chat(&bot, &person("555")))),
-            ("binding_of_telegram_user", key(keys::binding_of_telegram_user(&bot, &person("444")))),
-            ("bot", key(keys::bot(&bot))),
-            ("chat", key(keys::chat(&bot, 555))),
-            ("config", key(keys::config("policies"))),
-            ("conversation", key(keys::conversation(&conversation))),
-            ("counters", key(keys::counters())),
-            ("dead_letter", key(keys::dead_letter(&message, at))),
-            ("group_lines", key(keys::group_lines(&conversation))),
-            ("history", key(keys::history(&conversation, Fence(7), "000001"))),
-            ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
-            ("message", key(keys::message(&message))),
-            ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
-            ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
-            ("reconcile", key(keys::reconcile())),
-            ("snapshot", key(keys::snapshot(&snapshot))),
-            ("stopped_worker", key(keys::stopped_worker(&worker))),
-            ("worker", key(keys::worker(&worker))),
-            ("conversation_key", part(conversation.to_string())),
-            ("dead_letter_partition", part(keys::dead_letter_partition(0))),
-            ("messages_partition", part(keys::messages_partition(&conversation))),
-            ("ready_horizon", part(keys::ready_horizon(at))),
-            ("ready_partition", part(keys::ready_partition(&conversation, 1))),
-            ("ready_shard", part(keys::ready_shard(0))),
-        ];
-        let placeholders = vec![
-            ("agentKey", agent.to_string()),
-            ("at", "1700000000000".into()),
-            ("at + 1", "1700000000001".into()),
-            ("bodyHash", "c0ffee".into()),
-            ("botIdentity", bot.to_string()),
-            ("chatId", "555".into()),
-            ("ck", conversation.to_string()),
-            ("consumerUserId", user.to_string()),
-            ("fence", "0000000007".into()),
-            ("keyId", "k1".into()),
-            ("messageId", message.to_string()),
-            ("name", "policies".into()),
-            ("place", "000001".into()),
-            ("shard", "0".into()),
-            ("telegramUserId", "444".into()),
-            ("ulid", parts.place),
-            ("workerId", worker.to_string()),
-        ];
-        Self { made: BTreeMap::from(made), placeholders }
-            .with(skills::samples())
-            .with(Self::of_files_and_calls(&media))
-            .with(Self::of_names())
-            .with(Self::of_outboxes(at))
-    }
-
-    fn of_names() -> Self {
-        let made = [
-            ("AGENTS", keys::AGENTS),
-            ("API_KEYS", keys::API_KEYS),
-            ("EXPIRING_SNAPSHOTS", keys::EXPIRING_SNAPSHOTS),
-            ("EXPIRY_INDEX", keys::EXPIRY_INDEX),
-            ("MESSAGES_INDEX", keys::MESSAGES_INDEX),
-            ("READY_INDEX", keys::READY_INDEX),
-            ("WORKERS", keys::WORKERS),
-        ];
-        let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
-        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
-    }
-
-    fn of_outboxes(at: Timestamp) -> Self {
-        let outbox = keys::outbox(&Chat::parse("77:555").unwrap());
-        let made = [
-            ("outbox", vec![outbox.pk, outbox.sk]),
-            ("outbox_due", vec![keys::outbox_due(at)]),
-            ("OUTBOXES", vec![keys::OUTBOXES.into()]),
-        ];
-        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
-    }
-
-    fn of_pairing() -> Self {
-        let key = |key: Key| vec![key.pk, key.sk];
-        let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
-        let user = ConsumerUserId::parse("ann").unwrap();
-        let (code, at) = (PairingCode::of(7), Timestamp::from_millis(1_700_000_000_000));
-        let binding = BindingId::parse("01HF7YAT000000000000000000").unwrap();
-        let made = [
-            ("past_binding", key(keys::past_binding(&user, at, &binding))),
-            ("newest_pairing", key(keys::newest_pairing(&user, &agent))),
-            ("pairing", key(keys::pairing(&code))),
-            ("wrong_codes", key(keys::wrong_codes(&bot, &person("444")))),
-        ];
-        Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
-    }
-
-    fn of_files_and_calls(media: &StorageId) -> Self {
-        let key = |key: Key| vec![key.pk, key.sk];
-        let made = [
-            ("media", key(keys::media(media))),
-            ("EXPIRING_MEDIA", vec![keys::EXPIRING_MEDIA.into()]),
-            ("call", key(keys::call("c0ffee"))),
-        ];
-        Self { made: BTreeMap::from(made), placeholders: vec![("callHash", "c0ffee".into())] }
-            .with(Self::of_pairing())
-    }
-
-    fn with(mut self, more: Samples) -> Self {
-        self.made.extend(more.made);
-        self.placeholders.extend(more.placeholders);
-        self
-    }
-
-    fn fill(&self, shape: &str) -> String {
-        self.placeholders
-            .iter()
-            .fold(shape.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
-    }
 }
 
 /// The public functions and the names among the public constants of `keys.rs`.

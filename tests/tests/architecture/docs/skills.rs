@@ -7,7 +7,7 @@ use af_domain::skill::ReleaseChannel;
 use af_domain::skill::bundle::sha256;
 use af_store::keys::{self, Key};
 
-use crate::docs::Samples;
+use crate::docs::samples::Samples;
 
 pub fn samples() -> Samples {
     let (skill, version) = (SkillSlug::parse("search").unwrap(), SkillVersion::parse("1.4.0").unwrap());

@@ -72,6 +72,8 @@ const TEXTS: [Text; 28] = [
     Text("ReplyBody.text", 0, 65_536, ""),
     Text("secretsRef", 1, 200, TOKEN),
     Text("serviceId", 1, 200, ""),
+    Text("rateLimitText", 0, 500, ""),
+    Text("unboundText", 0, 500, ""),
     Text("systemPrompt", 0, 8_000, ""),
     Text("userId", 1, 19, TELEGRAM_NUMBER),
 ];

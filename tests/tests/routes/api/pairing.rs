@@ -43,7 +43,7 @@ async fn notices(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_person_is_told_once_what_a_start_has_done() {
+async fn a_person_learns_once_what_a_start_has_done() {
     let (world, person) = world().await;
     let profile = json!({"version": "1", "displayName": "Support"});
     world.api.put("/v1/agents/support", profile).send().await.body_of(200);
