@@ -45,7 +45,7 @@ const IDS: [Text; 15] = [
     Text("workerId", 1, 64, TOKEN),
 ];
 
-const TEXTS: [Text; 28] = [
+const TEXTS: &[Text] = &[
     Text("Idempotency-Key", 1, 255, "^[!-~]+$"),
     Text("PostConversationsByConversationIdSnapshotsBySnapshotIdSkipRequest.reason", 1, 2_000, r"\S"),
     Text("PutAgentsByAgentKeyRequest.version", 1, 200, ""),
