@@ -30,9 +30,9 @@ pub struct IngressConfig {
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
     pub max_burst: Option<u64>,
-    /// What a person is told, at most once an hour, who may not write without a binding. An empty text tells nothing.
+    /// The notice for a person who may not write without a binding, at most once an hour. An empty text sends none.
     pub unbound_text: Option<String>,
-    /// What a chat is told, at most once a minute, that sends too many messages. An empty text tells nothing.
+    /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
     pub rate_limit_text: Option<String>,
     /// Other values for the bots of single agents, by agent key.
     #[schema(value_type = Option<BTreeMap<String, AgentIngressConfig>>)]
@@ -59,8 +59,8 @@ pub struct AgentIngressConfig {
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
     pub max_burst: Option<u64>,
-    /// What a person is told, at most once an hour, who may not write without a binding. An empty text tells nothing.
+    /// The notice for a person who may not write without a binding, at most once an hour. An empty text sends none.
     pub unbound_text: Option<String>,
-    /// What a chat is told, at most once a minute, that sends too many messages. An empty text tells nothing.
+    /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
     pub rate_limit_text: Option<String>,
 }

@@ -63,9 +63,9 @@ pub struct IngressRules {
     pub resolve_agent_from_binding: bool,
     /// How many messages a chat may send.
     pub limit: SenderLimit,
-    /// What a person is told who may not write without a binding. An empty text tells nothing.
+    /// The notice for a person who may not write without a binding. An empty text sends none.
     pub unbound_text: String,
-    /// What a chat is told that sends too many messages. An empty text tells nothing.
+    /// The notice for a chat that sends too many messages. An empty text sends none.
     pub rate_limit_text: String,
 }
 

@@ -201,8 +201,8 @@ pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
     Key::new(format!("BOT#{bot}"), format!("G#{chat}"))
 }
 
-/// The mark that a chat was told something of this kind lately.
-pub fn told(chat: &Chat, kind: &str) -> Key {
+/// The mark of a notice of this kind that a chat got lately.
+pub fn notice_mark(chat: &Chat, kind: &str) -> Key {
     Key::new(format!("BOT#{}", chat.bot), format!("N#{}#{kind}", chat.id))
 }
 

@@ -244,7 +244,7 @@ impl Store {
         self.commit_or_stale(self.transaction().update(appended(notice))).await
     }
 
-    /// Appends a notice, unless the chat was told something of this `kind` within `pause`. It is stale then, and when the
+    /// Appends a notice, unless the chat got one of this `kind` within `pause`. It is stale then, and when the
     /// outbox has no room.
     pub async fn notify_if_not_lately(
         &self,
@@ -253,8 +253,9 @@ impl Store {
         pause: Millis,
         now: Timestamp,
     ) -> Result<Commit> {
-        let told = Writer::at(keys::told(&notice.chat, kind)).put("ttl", (now + pause).as_ttl()).build();
-        self.commit_or_stale(self.transaction().put_new_at(told, now).update(appended(notice))).await
+        let mark =
+            Writer::at(keys::notice_mark(&notice.chat, kind)).put("ttl", (now + pause).as_ttl()).build();
+        self.commit_or_stale(self.transaction().put_new_at(mark, now).update(appended(notice))).await
     }
 
     /// Changes an outbox whose first entry stays. It is stale if the outbox has changed since it was read. A repetition

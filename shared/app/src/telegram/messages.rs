@@ -22,7 +22,7 @@ use crate::{App, AppError, Result};
 /// The longest line of that context.
 const MAX_LINE_CHARS: usize = 300;
 
-/// How often a chat is told at most that its messages are not accepted.
+/// The shortest time between two notices of a kind to one chat.
 const UNBOUND_PAUSE: Millis = Millis::from_secs(3_600);
 const RATE_LIMIT_PAUSE: Millis = Millis::from_secs(60);
 
@@ -145,7 +145,7 @@ async fn enqueue(
     }
 }
 
-/// Tells the sender why the message is not accepted, unless the chat was told lately.
+/// Sends a notice that says why the message is not accepted, unless the chat got one lately.
 async fn rejected(
     app: &App,
     bot: &Bot,
@@ -157,9 +157,9 @@ async fn rejected(
         Rejection::UnboundUser => (&rules.unbound_text, UNBOUND_PAUSE),
         Rejection::RateLimited => (&rules.rate_limit_text, RATE_LIMIT_PAUSE),
     };
-    // A group is not told who of its members is not bound.
-    let is_told = !text.trim().is_empty() && (origin.is_private() || rejection == Rejection::RateLimited);
-    if is_told {
+    // A group gets no notice about its single members.
+    let has_notice = !text.trim().is_empty() && (origin.is_private() || rejection == Rejection::RateLimited);
+    if has_notice {
         let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
         let notice = notice(app, chat, origin.topic, None, text);
         app.store.notify_if_not_lately(&notice, rejection.as_str(), pause, app.now()).await?;

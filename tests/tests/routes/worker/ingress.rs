@@ -238,10 +238,10 @@ async fn only_bound_users_may_write_when_a_binding_is_required() {
     for _ in 0..2 {
         assert_eq!(says(1, json!({"text": "hi"})).await, rejected);
     }
-    assert_eq!(chat.notices().await, [r#"Notice("Connect first.")"#], "the person is told once");
+    assert_eq!(chat.notices().await, [r#"Notice("Connect first.")"#], "one notice");
     chat.world.advance(Millis::from_secs(3_601));
     assert_eq!(says(1, json!({"text": "hi"})).await, rejected);
-    assert_eq!(chat.notices().await.len(), 2, "the person is told once an hour");
+    assert_eq!(chat.notices().await.len(), 2, "one notice an hour");
     let group = json!({"text": "/hi", "chat": {"id": -5, "type": "group"}});
     assert_eq!(says(2, group.clone()).await, rejected);
     let identity = json!({"botIdentity": chat.ann.bot.id.to_string(), "userId": CHAT.to_string(), "chatId": CHAT.to_string()});
@@ -281,7 +281,7 @@ async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
         "Telegram sends the same update never again, but a test may"
     );
     assert_eq!(says(5).await["rejected"], "rate_limited");
-    assert_eq!(chat.notices().await.len(), 1, "the chat is told once a minute");
+    assert_eq!(chat.notices().await.len(), 1, "one notice a minute");
     chat.world.advance(Millis::from_secs(3_600));
     for update in 5..=7 {
         assert_eq!(says(update).await["duplicate"], false);
