@@ -7,6 +7,7 @@ mod ambiguous;
 mod claims;
 mod concurrent_claims;
 mod counting;
+mod deliveries;
 mod direct_writes;
 mod drains;
 mod malformed;

@@ -72,8 +72,9 @@ impl Operation {
             Self::Append => 1 + 2,
             // In addition, the read and the write that end a run beyond its limit.
             Self::Heartbeat => 1 + 2 + 2,
-            // The message is read when the lease is gone.
-            Self::Complete => 1 + 2,
+            // Policies; the message, again when a replica does not have it, its agent and the binding of its user, for the
+            // entry of the outbox; the write; the message when the lease is gone.
+            Self::Complete => 1 + 4 + 2,
             // Read and write, three times when other actors enqueue at the same time.
             Self::Fail => 1 + 3 * 2,
             Self::Reconcile | Self::RetryAll => return None,
