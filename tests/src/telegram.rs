@@ -133,8 +133,16 @@ impl Person {
         for (name, value) in fields.as_object().expect("fields") {
             message[name] = value.clone();
         }
+        self.updates(json!({"update_id": update, kind: message})).await
+    }
+
+    /// Sends an update and returns the answer of the webhook.
+    ///
+    /// # Panics
+    /// When the webhook refuses the update.
+    pub async fn updates(&self, update: Value) -> Value {
         let path = format!("/agent-factory/telegram/webhook/{}", self.bot.id);
-        let sent = self.api.post(&path, json!({"update_id": update, kind: message})).anonymous();
+        let sent = self.api.post(&path, update).anonymous();
         sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200)
     }
 

@@ -14,10 +14,10 @@ mod content;
 mod wire;
 
 use content::{Media, one_line};
-use wire::{Message, Update};
+use wire::{Message, Stopped, Update};
 
 /// The kinds of updates to request from Telegram.
-pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message"];
+pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message", "stopped_message_generation"];
 
 /// The largest original JSON that a message keeps. It is a copy for convenience, and must not displace the text.
 pub const MAX_RAW_BYTES: usize = 16 * 1024;
@@ -48,7 +48,7 @@ pub struct Origin {
     pub user_id: i64,
     /// The user name of the sender without `@`, if any.
     pub username: Option<String>,
-    /// The message id within its chat.
+    /// The message id within its chat; 0 for an update without a message.
     pub message_id: i64,
     /// The topic of the forum to which the message belongs. The general topic has no number.
     pub topic: Option<i64>,
@@ -132,10 +132,12 @@ pub enum Ingress {
         /// The sender and the chat.
         origin: Origin,
     },
-    /// `/stop`: cancel all queued and running messages of the chat's conversation.
+    /// All queued and running messages of the chat's conversation are to be cancelled.
     Stop {
-        /// The sender and the chat.
+        /// The sender and the chat. A pressed button has no sender, so its chat is named instead.
         origin: Origin,
+        /// How a person has asked for it.
+        by: StopBy,
     },
     /// A group became a supergroup, which has another chat id.
     Migrated {
@@ -150,6 +152,18 @@ pub enum Ingress {
         /// `no_update_id`, `no_chat`, `no_sender`, `no_message_id`, `edited_command` or `edited_location`.
         reason: &'static str,
     },
+}
+
+/// How a person stops the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopBy {
+    /// With the command `/stop`.
+    Command {
+        /// The bot in `/stop@bot`, without `@`.
+        bot: Option<String>,
+    },
+    /// With the button below a draft.
+    Button,
 }
 
 /// Parses the update in `body`, which was pushed for the bot `bot`. The caller limits the body's size.
@@ -172,7 +186,10 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     let (message, edited) = match (update.message, update.edited_message) {
         (Some(message), _) => (message, false),
         (None, Some(message)) => (message, true),
-        (None, None) => return Err("unsupported_update"),
+        (None, None) => {
+            let pressed = update.stopped_message_generation.ok_or("unsupported_update")?;
+            return pressed_stop(update_id, &pressed);
+        }
     };
     let chat = message.chat.as_ref().ok_or("no_chat")?;
     let chat_id = chat.id.ok_or("no_chat")?;
@@ -222,6 +239,22 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         metadata,
         raw,
     }))
+}
+
+/// Returns the meaning of a press of the button that stops a draft.
+fn pressed_stop(update_id: u64, pressed: &Stopped) -> Result<Ingress, &'static str> {
+    let chat = pressed.chat.as_ref().ok_or("no_chat")?;
+    let chat_id = chat.id.ok_or("no_chat")?;
+    let origin = Origin {
+        update_id,
+        chat_id,
+        chat_type: chat.kind.clone().unwrap_or_else(|| kind_by_id(chat_id).to_owned()),
+        user_id: chat_id,
+        username: None,
+        message_id: 0,
+        topic: pressed.message_thread_id,
+    };
+    Ok(Ingress::Stop { origin, by: StopBy::Button })
 }
 
 /// Returns the meaning of the two messages that Telegram sends when a group becomes a supergroup.
@@ -313,7 +346,7 @@ fn metadata(bot: &BotIdentity, who: &Origin, message: &Message) -> BTreeMap<Stri
 enum Word<'a> {
     Start(&'a str),
     BareStart { malformed: bool },
-    Stop,
+    Stop { bot: Option<String> },
 }
 
 impl Word<'_> {
@@ -321,7 +354,7 @@ impl Word<'_> {
         match self {
             Word::Start(code) => Ingress::PairingStart { code: code.to_owned(), origin },
             Word::BareStart { malformed } => Ingress::BareStart { malformed, origin },
-            Word::Stop => Ingress::Stop { origin },
+            Word::Stop { bot } => Ingress::Stop { origin, by: StopBy::Command { bot } },
         }
     }
 }
@@ -336,7 +369,8 @@ fn parse_command(text: &str) -> Option<Word<'_>> {
         });
     }
     // "/stop the press" is a message for the agent and must not be dropped.
-    argument(text, "/stop").filter(|rest| rest.trim().is_empty()).map(|_| Word::Stop)
+    argument(text, "/stop").filter(|rest| rest.trim().is_empty())?;
+    Some(Word::Stop { bot: text.trim_end().strip_prefix("/stop@").map(str::to_owned) })
 }
 
 /// Returns the text after `command` (and the bot's name); `None` if `text` is not that command.

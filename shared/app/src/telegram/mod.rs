@@ -10,3 +10,4 @@ mod messages;
 pub(crate) mod notices;
 mod payload;
 mod route;
+mod stop;

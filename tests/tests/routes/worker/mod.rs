@@ -13,6 +13,7 @@ mod metadata;
 mod outbox;
 mod refusals;
 mod shards;
+mod stop;
 mod tokens;
 mod unicode;
 
