@@ -92,7 +92,7 @@ fn answer(handled: Handled) -> UpdateAnswer {
             changed: Some(by.as_str().to_owned()),
             ..ok
         },
-        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..ok },
+        Handled::Rejected(rejection) => UpdateAnswer { rejected: Some(rejection.as_str().to_owned()), ..ok },
         Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
         Handled::Command(Answered::Stopped { cancelled }) => {
             UpdateAnswer { cancelled: Some(cancelled), ..ok }

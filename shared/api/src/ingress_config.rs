@@ -30,6 +30,10 @@ pub struct IngressConfig {
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
     pub max_burst: Option<u64>,
+    /// The notice for a person who may not write without a binding, at most once an hour. An empty text sends none.
+    pub unbound_text: Option<String>,
+    /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
+    pub rate_limit_text: Option<String>,
     /// Other values for the bots of single agents, by agent key.
     #[schema(value_type = Option<BTreeMap<String, AgentIngressConfig>>)]
     pub agents: Option<BTreeMap<Id<AgentKey>, AgentIngressConfig>>,
@@ -55,4 +59,8 @@ pub struct AgentIngressConfig {
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
     pub max_burst: Option<u64>,
+    /// The notice for a person who may not write without a binding, at most once an hour. An empty text sends none.
+    pub unbound_text: Option<String>,
+    /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
+    pub rate_limit_text: Option<String>,
 }

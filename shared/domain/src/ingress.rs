@@ -63,6 +63,10 @@ pub struct IngressRules {
     pub resolve_agent_from_binding: bool,
     /// How many messages a chat may send.
     pub limit: SenderLimit,
+    /// The notice for a person who may not write without a binding. An empty text sends none.
+    pub unbound_text: String,
+    /// The notice for a chat that sends too many messages. An empty text sends none.
+    pub rate_limit_text: String,
 }
 
 impl Default for IngressRules {
@@ -74,6 +78,11 @@ impl Default for IngressRules {
             fallback_agent: AgentKey::parse("default").expect("a word is an agent key"),
             resolve_agent_from_binding: true,
             limit: SenderLimit { per_minute: 20, burst: 10 },
+            unbound_text: "This chat is not connected with an account yet. To connect it, open the link in your app."
+                .to_owned(),
+            rate_limit_text: "You are sending messages faster than I can answer. Please wait a moment, then send your last \
+                              message again."
+                .to_owned(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub const TELEGRAM: &str = "telegram";
 /// The provider of a message whose reply is only stored, for the consumer app to read.
 pub const SYSTEM_PUSH: &str = "system_push";
 
+/// The metadata field with the sender, which every payload has.
+pub const PROVIDER_USER: &str = "providerUserId";
 /// The metadata field with the ids of the Telegram messages that are one album, separated by commas.
 pub const ALBUM_METADATA: &str = "telegramAlbumMessageIds";
 

@@ -201,6 +201,11 @@ pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
     Key::new(format!("BOT#{bot}"), format!("G#{chat}"))
 }
 
+/// The mark of a notice of this kind that a chat got lately.
+pub fn notice_mark(chat: &Chat, kind: &str) -> Key {
+    Key::new(format!("BOT#{}", chat.bot), format!("N#{}#{kind}", chat.id))
+}
+
 /// What was said in a group and is not for the agent.
 pub fn group_lines(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), "L")

@@ -93,6 +93,11 @@ impl MessageItem {
     }
 }
 
+/// Returns the size of a payload as JSON.
+pub fn payload_bytes(payload: &Payload) -> usize {
+    encode(payload).json_bytes
+}
+
 /// Whether a payload is stored in the message's item.
 pub(crate) const fn is_inline(payload: &Encoded) -> bool {
     payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES

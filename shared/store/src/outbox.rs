@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use af_domain::ids::{ConsumerUserId, MessageId};
 use af_domain::outbox::{Chat, Content, Delivery, DeliveryState, Entry, MAX_ENTRIES, Outbox, Part, Sending};
-use af_domain::time::Timestamp;
+use af_domain::time::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Update;
@@ -242,6 +242,20 @@ impl Store {
     /// token, so that a repeated request does not append twice.
     pub async fn notify(&self, notice: &NewEntry) -> Result<Commit> {
         self.commit_or_stale(self.transaction().update(appended(notice))).await
+    }
+
+    /// Appends a notice, unless the chat got one of this `kind` within `pause`. It is stale then, and when the
+    /// outbox has no room.
+    pub async fn notify_if_not_lately(
+        &self,
+        notice: &NewEntry,
+        kind: &str,
+        pause: Millis,
+        now: Timestamp,
+    ) -> Result<Commit> {
+        let mark =
+            Writer::at(keys::notice_mark(&notice.chat, kind)).put("ttl", (now + pause).as_ttl()).build();
+        self.commit_or_stale(self.transaction().put_new_at(mark, now).update(appended(notice))).await
     }
 
     /// Changes an outbox whose first entry stays. It is stale if the outbox has changed since it was read. A repetition

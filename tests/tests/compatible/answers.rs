@@ -144,6 +144,42 @@ async fn a_telegram_conversation_whose_agent_has_no_bot_token_gets_null() {
     assert_eq!(bundle_of(&image, &job).await["telegramBotToken"], Value::Null);
 }
 
+/// The first of the profile's secret refs that has a value; secrets outside the profile do not count.
+#[tokio::test]
+async fn the_bot_token_is_the_first_secret_ref_of_the_profile_that_has_a_value() {
+    let world = World::new().await;
+    for (name, value) in [
+        ("telegram.botToken", "global"),
+        ("telegram.botToken.support", "implicit"),
+        ("telegram.botTokens", "misspelt"),
+    ] {
+        let body = json!({"plaintextValue": value});
+        world.api.put(&format!("/v1/secrets/{name}"), body).send().await.body_of(200);
+    }
+    for (n, (refs, expected)) in [
+        (json!([]), json!(null)),
+        (json!(["model.apiKey", "telegram.botTokens"]), json!(null)),
+        (json!(["telegram.botToken.missing"]), json!(null)),
+        (
+            json!(["telegram.botToken.missing", "telegram.botToken", "telegram.botToken.support"]),
+            json!("global"),
+        ),
+        (json!(["telegram.botToken.support", "telegram.botToken"]), json!("implicit")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({"version": "1", "secretsRef": refs});
+        world.api.put("/v1/agents/demo", body).send().await.body_of(200);
+        world.advance(MINUTE);
+        let conversation = format!("c-{n}");
+        world.enqueue(&conversation, "telegram", "hello").await;
+        let image = world.image(&format!("w-{n}"), Some(&conversation)).await;
+        let bundle = bundle_of(&image, &image.claim().await).await;
+        assert_eq!(bundle["telegramBotToken"], expected, "{refs}");
+    }
+}
+
 #[tokio::test]
 async fn a_bundle_has_the_bridge_config_and_null_for_each_missing_value() {
     let world = World::new().await;

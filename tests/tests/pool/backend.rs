@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::local_provider::{self, StepProvider};
-use crate::steps::{StepOutcome, Steps};
+use af_tests::steps::{StepOutcome, Steps};
 
 pub const APP: &str = "workers";
 const TOKEN: &str = "FlyV1 fm2_secret";

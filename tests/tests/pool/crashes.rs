@@ -9,8 +9,8 @@ use af_app::pool::reconcile::reconcile;
 use crate::fleet::Fleet;
 use crate::report;
 use crate::scenario::{CONVERSATIONS, Scenario};
-use crate::steps::{End, Steps};
 use crate::world::{Outcome, World};
+use af_tests::steps::{End, Steps};
 
 async fn run_scenario(world: World, scenario: Scenario, steps: Arc<Steps>) -> Outcome {
     let mut fleet = Fleet::of(&world);

@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::fleet::Fleet;
 use crate::report;
 use crate::scenario::{CONVERSATIONS, Scenario};
-use crate::steps::{End, Steps};
 use crate::world::{Outcome, TICK, World};
+use af_tests::steps::{End, Steps};
 
 /// The first step after the lease was taken.
 const FIRST_STEP_WITH_LEASE: usize = 1;

@@ -12,7 +12,7 @@ use af_providers::{
 use async_trait::async_trait;
 
 use crate::backend::Created;
-use crate::steps::{StepOutcome, Steps};
+use af_tests::steps::{StepOutcome, Steps};
 
 /// A process that does nothing and ends by itself after a minute.
 const PROGRAM: (&str, &str) = ("sleep", "60");

@@ -14,7 +14,6 @@ mod prerequisites;
 mod providers;
 mod restored_files;
 mod scenario;
-mod steps;
 mod timeline;
 mod triggers;
 mod world;

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::backend::{APP, Backend};
 use crate::fleet::Fleet;
-use crate::steps::Steps;
+use af_tests::steps::Steps;
 
 /// The time between two ticks of the schedule.
 pub const TICK: Millis = Millis::from_secs(60);

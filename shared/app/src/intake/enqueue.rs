@@ -4,7 +4,7 @@ use af_domain::attachment::{ALBUM_WAIT, Attachment, MAX_WAIT};
 use af_domain::conversation::{Entry, Priority};
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
 use af_domain::ingress::SenderLimit;
-use af_domain::message::{MAX_PAYLOAD_BYTES, Message, MessageStatus, Payload};
+use af_domain::message::{MAX_PAYLOAD_BYTES, Message, MessageStatus, PROVIDER_USER, Payload};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::{Millis, Timestamp};
@@ -189,7 +189,7 @@ fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
     if payload.message_text.trim().is_empty() {
         return Err(Refusal::field("/payload/messageText", "messageText must not be blank"));
     }
-    payload.metadata.insert("providerUserId".to_owned(), payload.provider_user_id.clone());
+    payload.metadata.insert(PROVIDER_USER.to_owned(), payload.provider_user_id.clone());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Sends what waits in the outbox of one chat, in order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use af_domain::ids::SecretRef;
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Entry, MAX_WAIT, Next, Outbox, Part};
@@ -8,6 +8,7 @@ use af_domain::time::{Millis, Timestamp};
 use af_store::conversation::Commit;
 use af_telegram::{SendMessage, TextPart};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::prepare::{Prepared, prepare};
 use super::send::{Messenger, Sent, send};

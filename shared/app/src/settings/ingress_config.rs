@@ -22,6 +22,9 @@ const PER_MINUTE: RangeInclusive<u64> = 1..=6_000;
 /// The accepted bursts. A conversation accepts at most 200 pending messages.
 const BURST: RangeInclusive<u64> = 1..=200;
 
+/// The longest text for people.
+const MAX_TEXT_CHARS: usize = 500;
+
 type Fields = BTreeMap<String, Value>;
 
 /// Returns the rules for the bot of `agent`.
@@ -46,6 +49,8 @@ pub async fn show(app: &App) -> Result<IngressConfig> {
         resolve_agent_key_from_binding: Some(rules.resolve_agent_from_binding),
         max_per_minute: Some(rules.limit.per_minute),
         max_burst: Some(rules.limit.burst),
+        unbound_text: Some(rules.unbound_text),
+        rate_limit_text: Some(rules.rate_limit_text),
         agents: Some(agents).filter(|agents| !agents.is_empty()),
     })
 }
@@ -89,6 +94,13 @@ fn check<'v>(at: &str, field: impl Fn(&str) -> Option<&'v Value>) -> Result<(), 
     };
     word("groupTrigger", &GroupTrigger::ALL.map(GroupTrigger::as_str))?;
     word("conversationPer", &ConversationPer::ALL.map(ConversationPer::as_str))?;
+    for name in ["unboundText", "rateLimitText"] {
+        let given = field(name).and_then(Value::as_str);
+        if given.is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS) {
+            let detail = format!("{name} must be at most {MAX_TEXT_CHARS} characters");
+            return Err(Refusal::field(format!("{at}/{name}"), detail));
+        }
+    }
     for (name, range) in [("maxPerMinute", PER_MINUTE), ("maxBurst", BURST)] {
         if field(name).and_then(Value::as_u64).is_some_and(|given| !range.contains(&given)) {
             let detail = format!("{name} must be a whole number from {} to {}", range.start(), range.end());

@@ -57,6 +57,8 @@ fn changed<'v>(rules: &IngressRules, field: impl Fn(&str) -> Option<&'v Value>) 
     put(&mut rules.resolve_agent_from_binding, field("resolveAgentKeyFromBinding").and_then(Value::as_bool));
     put(&mut rules.limit.per_minute, field("maxPerMinute").and_then(Value::as_u64));
     put(&mut rules.limit.burst, field("maxBurst").and_then(Value::as_u64));
+    put(&mut rules.unbound_text, text("unboundText").map(str::to_owned));
+    put(&mut rules.rate_limit_text, text("rateLimitText").map(str::to_owned));
     rules
 }
 

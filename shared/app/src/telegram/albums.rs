@@ -3,8 +3,9 @@
 
 use af_domain::attachment::{ALBUM_WAIT, Attachment, MAX_ALBUM_FILES, MAX_WAIT};
 use af_domain::ids::{BotIdentity, MessageId};
-use af_domain::message::{ALBUM_METADATA, Message, Payload};
+use af_domain::message::{ALBUM_METADATA, MAX_PAYLOAD_BYTES, Message, Payload};
 use af_store::conversation::Commit;
+use af_store::message::payload_bytes;
 use af_telegram::update::IncomingMessage;
 
 use crate::settings::policies;
@@ -55,6 +56,9 @@ pub(super) async fn join(
         }
         let Some(before) = app.store.conversation(&first.key, true).await? else { return Ok(None) };
         let payload = joined(&first, message);
+        if payload_bytes(&payload) > MAX_PAYLOAD_BYTES {
+            return Ok(None);
+        }
         let is_pending = payload.attachments.iter().any(Attachment::is_pending);
         let until = first.enqueued_at + if is_pending { MAX_WAIT } else { ALBUM_WAIT };
         let policies = policies::for_agent(app, &first.agent).await?;

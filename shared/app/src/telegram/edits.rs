@@ -6,14 +6,16 @@ use af_domain::agent::Bot;
 use af_domain::attachment::{Attachment, MAX_WAIT};
 use af_domain::conversation::Conversation;
 use af_domain::ids::MessageId;
-use af_domain::message::{ALBUM_METADATA, Message, Payload};
+use af_domain::message::{ALBUM_METADATA, MAX_PAYLOAD_BYTES, Message, Payload};
+use af_domain::refusal::Code;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
+use af_store::message::payload_bytes;
 use af_telegram::update::{EDIT_DATE, EDITED, FILE_UNIQUE_ID, IncomingMessage};
 
 use crate::settings::policies;
 use crate::telegram::handled::{Change, Handled};
-use crate::telegram::payload::{is_of, payload};
+use crate::telegram::payload::{GROUP_CONTEXT, is_of, payload};
 use crate::telegram::route::Target;
 use crate::{App, AppError, Result};
 
@@ -42,6 +44,9 @@ pub(super) async fn apply(
             return Ok(Some(Handled::ignored("edit_without_change")));
         }
         let payload = edited(&original.payload, edit);
+        if payload_bytes(&payload) > MAX_PAYLOAD_BYTES {
+            return Ok(Some(Handled::ignored(Code::PayloadTooLarge.as_str())));
+        }
         let is_pending = payload.attachments.iter().any(Attachment::is_pending);
         let has_new_files = payload.attachments != original.payload.attachments;
         let until = (is_pending && has_new_files).then(|| now + MAX_WAIT);
@@ -112,6 +117,9 @@ fn edited(before: &Payload, edit: &IncomingMessage) -> Payload {
     let mut after = payload(edit);
     // The agent has not seen the message before, so it is no edit for the agent.
     after.metadata.remove(EDITED);
+    if let Some(context) = before.metadata.get(GROUP_CONTEXT) {
+        after.metadata.insert(GROUP_CONTEXT.to_owned(), context.clone());
+    }
     if before.metadata.contains_key(ALBUM_METADATA) {
         // An edit concerns one file of the album.
         let message_text = if edit.is_written { after.message_text } else { before.message_text.clone() };

@@ -26,10 +26,7 @@ pub enum Handled {
     /// The update is a command that the system has answered.
     Command(Answered),
     /// The sender may not write now.
-    Rejected {
-        /// The reason, in one word.
-        reason: &'static str,
-    },
+    Rejected(Rejection),
     /// The update needs no action.
     Ignored {
         /// The reason, in one word.
@@ -44,6 +41,16 @@ named_enum! {
         Edit = "edit",
         /// A file of the same album was added.
         Album = "album",
+    }
+}
+
+named_enum! {
+    /// Why a sender may not write.
+    pub enum Rejection {
+        /// A binding is required, and none names the sender.
+        UnboundUser = "unbound_user",
+        /// The chat has used its allowance.
+        RateLimited = "rate_limited",
     }
 }
 

@@ -6,7 +6,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_telegram::update::{Ingress, read};
 
 use crate::telegram::bots::is_webhook_secret;
-pub use crate::telegram::handled::{Change, Handled};
+pub use crate::telegram::handled::{Change, Handled, Rejection};
 use crate::telegram::{commands, messages, route, stop};
 use crate::{App, Result};
 
@@ -23,7 +23,7 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
     let handled = meaning(app, &bot, read(&bot.identity, body)).await?;
     let reason = match &handled {
         Handled::Ignored { reason } => Some(reason.as_str()),
-        Handled::Rejected { reason } => Some(*reason),
+        Handled::Rejected(rejection) => Some(rejection.as_str()),
         Handled::Enqueued { .. } | Handled::Changed { .. } | Handled::Command(_) => None,
     };
     if let Some(reason) = reason {

@@ -3,31 +3,38 @@
 use af_domain::agent::Bot;
 use af_domain::ids::MessageId;
 use af_domain::ingress::{GroupTrigger, IngressRules};
+use af_domain::outbox::Chat;
 use af_domain::refusal::Code;
+use af_domain::time::Millis;
 use af_store::conversation_key;
 use af_store::group::GroupLine;
-use af_telegram::update::IncomingMessage;
+use af_telegram::update::{IncomingMessage, Origin};
 
 use crate::intake::enqueue::{Delivered, Enqueue, Identity, deliver};
+use crate::outbox::notice;
 use crate::settings::ingress_config;
-use crate::telegram::handled::Handled;
-use crate::telegram::payload::{is_of, payload};
+use crate::telegram::handled::{Handled, Rejection};
+use crate::telegram::payload::{GROUP_CONTEXT, is_of, payload};
 use crate::telegram::route::{self, Target};
 use crate::telegram::{albums, edits};
 use crate::{App, AppError, Result};
 
-/// The metadata field with what was said in a group since the last message for the agent.
-const GROUP_CONTEXT: &str = "telegramGroupContext";
 /// The longest line of that context.
 const MAX_LINE_CHARS: usize = 300;
+
+/// The shortest time between two notices of a kind to one chat.
+const UNBOUND_PAUSE: Millis = Millis::from_secs(3_600);
+const RATE_LIMIT_PAUSE: Millis = Millis::from_secs(60);
 
 /// Handles a message or an edit.
 pub(super) async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
     let rules = ingress_config::for_agent(app, &bot.agent).await?;
-    let Some(target) = route::target(app, bot, &rules, &message.origin).await? else {
-        return Ok(Handled::Rejected { reason: "unbound_user" });
+    let origin = message.origin.clone();
+    let Some(target) = route::target(app, bot, &rules, &origin).await? else {
+        return rejected(app, bot, &rules, &origin, Rejection::UnboundUser).await;
     };
     match handled(app, bot, &rules, target, message).await {
+        Ok(Handled::Rejected(rejection)) => rejected(app, bot, &rules, &origin, rejection).await,
         // A repetition would be refused again, so the update is ignored.
         Err(AppError::Refused(refusal)) if refusal.code != Code::QueueFull => {
             Ok(Handled::ignored(refusal.code.as_str()))
@@ -118,7 +125,7 @@ async fn enqueue(
             if is_another(app, &known, &message).await? =>
         {
             let update_id = origin.update_id;
-            tracing::warn!(metric = "webhook_renumbered", %bot, update_id, "an update number was used before");
+            tracing::warn!(%bot, update_id, "an update number was used before for another message");
             let (chat, message) = (origin.chat_id, origin.message_id);
             let identity = Identity::Renumbered { bot, update_id, chat, message };
             deliver(app, request(identity, of_message.clone()), limit).await?
@@ -134,8 +141,30 @@ async fn enqueue(
             Ok(Handled::Enqueued { message: id, duplicate: false })
         }
         Delivered::Known { message, .. } => Ok(Handled::Enqueued { message, duplicate: true }),
-        Delivered::RateLimited => Ok(Handled::Rejected { reason: "rate_limited" }),
+        Delivered::RateLimited => Ok(Handled::Rejected(Rejection::RateLimited)),
     }
+}
+
+/// Sends a notice that says why the message is not accepted, unless the chat got one lately.
+async fn rejected(
+    app: &App,
+    bot: &Bot,
+    rules: &IngressRules,
+    origin: &Origin,
+    rejection: Rejection,
+) -> Result<Handled> {
+    let (text, pause) = match rejection {
+        Rejection::UnboundUser => (&rules.unbound_text, UNBOUND_PAUSE),
+        Rejection::RateLimited => (&rules.rate_limit_text, RATE_LIMIT_PAUSE),
+    };
+    // A group gets no notice about its single members.
+    let has_notice = !text.trim().is_empty() && (origin.is_private() || rejection == Rejection::RateLimited);
+    if has_notice {
+        let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
+        let notice = notice(app, chat, origin.topic, None, text);
+        app.store.notify_if_not_lately(&notice, rejection.as_str(), pause, app.now()).await?;
+    }
+    Ok(Handled::Rejected(rejection))
 }
 
 /// Whether the message that was accepted under an update number is another one than `message`.

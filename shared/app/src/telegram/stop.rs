@@ -8,7 +8,7 @@ use af_telegram::update::{Origin, StopBy};
 use crate::outbox::notice;
 use crate::settings::ingress_config;
 use crate::telegram::commands::Answered;
-use crate::telegram::handled::Handled;
+use crate::telegram::handled::{Handled, Rejection};
 use crate::telegram::route;
 use crate::{App, Result, queue};
 
@@ -25,7 +25,7 @@ pub(super) async fn stop(app: &App, bot: &Bot, origin: &Origin, by: &StopBy) -> 
     }
     let rules = ingress_config::for_agent(app, &bot.agent).await?;
     let Some(target) = route::target(app, bot, &rules, origin).await? else {
-        return Ok(Handled::Rejected { reason: "unbound_user" });
+        return Ok(Handled::Rejected(Rejection::UnboundUser));
     };
     let cancelled = queue::cancel_all(app, &conversation_key(&target.conversation)).await?;
     if let StopBy::Command { .. } = by {

@@ -50,8 +50,12 @@ impl Media {
 }
 
 impl Location {
+    /// Returns the place with six decimals at most, which is ten centimetres; `None` outside of the earth.
     fn readable(&self) -> Option<String> {
-        Some(format!("{}, {}", self.latitude?, self.longitude?))
+        let within = |degrees: Option<f64>, limit: f64| degrees.filter(|d| d.abs() <= limit);
+        let rounded = |degrees: f64| (degrees * 1e6).round() / 1e6;
+        let (latitude, longitude) = (within(self.latitude, 90.0)?, within(self.longitude, 180.0)?);
+        Some(format!("{}, {}", rounded(latitude), rounded(longitude)))
     }
 }
 

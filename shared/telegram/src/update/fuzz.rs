@@ -10,7 +10,7 @@ use super::*;
 
 /// How many inputs a test tries without `FUZZ_INPUTS`.
 const INPUTS: u32 = 500;
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 31] = [
     "message_id",
     "message_thread_id",
     "is_topic_message",
@@ -24,6 +24,23 @@ const FIELDS: [&str; 14] = [
     "audio",
     "voice",
     "document",
+    "animation",
+    "video_note",
+    "sticker",
+    "location",
+    "venue",
+    "contact",
+    "poll",
+    "dice",
+    "quote",
+    "entities",
+    "caption_entities",
+    "sender_chat",
+    "edit_date",
+    "media_group_id",
+    "migrate_to_chat_id",
+    "reply_markup",
+    "is_forum",
     "unknown",
 ];
 
@@ -64,7 +81,11 @@ fn value() -> impl Strategy<Value = Value> {
                 "file_id",
                 "file_name",
                 "file_size",
-                "width"
+                "width",
+                "latitude",
+                "emoji",
+                "question",
+                "user"
             ])
             .prop_map(str::to_owned),
             any::<String>(),

@@ -25,6 +25,8 @@ fn every_kind_of_content_becomes_readable_text() {
         ),
         (json!({"dice": {"emoji": "🎲", "value": 4}}), "[dice 🎲 4]"),
         (json!({"location": {"latitude": "north"}}), "[location]"),
+        (json!({"location": {"latitude": 1e300, "longitude": 0}}), "[location]"),
+        (json!({"location": {"latitude": 1e-300, "longitude": 9.123_456_789}}), "[location 0, 9.123457]"),
     ] {
         let got = incoming(&message(fields));
         assert_eq!((got.text.as_str(), got.is_written), (expected, false));

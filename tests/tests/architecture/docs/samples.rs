@@ -108,7 +108,9 @@ impl Samples {
 
     fn of_outboxes(at: Timestamp) -> Self {
         let outbox = keys::outbox(&Chat::parse("77:555").unwrap());
+        let mark = keys::notice_mark(&Chat::parse("77:555").unwrap(), "policies");
         let made = [
+            ("notice_mark", vec![mark.pk, mark.sk]),
             ("outbox", vec![outbox.pk, outbox.sk]),
             ("outbox_due", vec![keys::outbox_due(at)]),
             ("OUTBOXES", vec![keys::OUTBOXES.into()]),

@@ -27,7 +27,7 @@ const GIB: u64 = 1024 * 1024 * 1024;
 struct Text(&'static str, u64, u64, &'static str);
 
 /// Ids, which path parameters have too.
-const IDS: [Text; 15] = [
+const IDS: [Text; 16] = [
     Text("agentKey", 1, 64, TOKEN),
     Text("botIdentity", 1, 19, TELEGRAM_NUMBER),
     Text("chat", 3, 40, CHAT),
@@ -36,6 +36,7 @@ const IDS: [Text; 15] = [
     Text("keyId", 1, 64, ""),
     Text("leaseId", 1, 128, ""),
     Text("messageId", 1, 128, "^[A-Za-z0-9:._-]+$"),
+    Text("pairingCode", 4, 128, "^[A-Za-z0-9_-]+$"),
     Text("secretRef", 1, 200, TOKEN),
     Text("sha256", 64, 64, "^[0-9a-f]{64}$"),
     Text("slug", 2, 128, "^[a-z0-9][a-z0-9_-]*$"),
@@ -45,7 +46,7 @@ const IDS: [Text; 15] = [
     Text("workerId", 1, 64, TOKEN),
 ];
 
-const TEXTS: [Text; 28] = [
+const TEXTS: &[Text] = &[
     Text("Idempotency-Key", 1, 255, "^[!-~]+$"),
     Text("PostConversationsByConversationIdSnapshotsBySnapshotIdSkipRequest.reason", 1, 2_000, r"\S"),
     Text("PutAgentsByAgentKeyRequest.version", 1, 200, ""),
@@ -72,6 +73,8 @@ const TEXTS: [Text; 28] = [
     Text("ReplyBody.text", 0, 65_536, ""),
     Text("secretsRef", 1, 200, TOKEN),
     Text("serviceId", 1, 200, ""),
+    Text("rateLimitText", 0, 500, ""),
+    Text("unboundText", 0, 500, ""),
     Text("systemPrompt", 0, 8_000, ""),
     Text("userId", 1, 19, TELEGRAM_NUMBER),
 ];

@@ -1,7 +1,10 @@
 //! Writes of the groups of Telegram.
 
 use af_app::App;
+use af_app::outbox::notice;
 use af_domain::ids::BotIdentity;
+use af_domain::outbox::Chat;
+use af_domain::time::Millis;
 use af_store::conversation_key;
 
 use af_store::group::GroupLine;
@@ -11,6 +14,12 @@ use crate::world::World;
 
 fn line() -> GroupLine {
     GroupLine { message: 1, text: "Ann: hi".to_owned() }
+}
+
+pub async fn notify_if_not_lately(_: &World, app: &App, times: usize) -> Vec<String> {
+    let notice = notice(app, Chat::parse("7:555").unwrap(), None, None, "Please wait.");
+    let pause = Millis::from_secs(60);
+    send!(times, app.store.notify_if_not_lately(&notice, "rate_limited", pause, app.now()))
 }
 
 pub async fn continue_chat_if_new(_: &World, app: &App, times: usize) -> Vec<String> {

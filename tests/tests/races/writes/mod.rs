@@ -102,6 +102,7 @@ writes! {
         webhook_ready => Same;
     }
     groups {
+        notify_if_not_lately => Contains("Stale");
         continue_chat_if_new => Same;
         add_line_if_new => Same;
         clear_lines_if_unchanged => Same;

@@ -115,32 +115,6 @@ async fn an_agent_without_own_bridge_values_gets_its_agent_secrets_and_the_globa
     assert_eq!(world.bundle("c").await["bridgeRuntimeConfig"], expected);
 }
 
-/// The first of the profile's secret refs that has a value; secrets outside the profile do not count.
-#[tokio::test]
-async fn the_bot_token_is_the_first_secret_ref_of_the_profile_that_has_a_value() {
-    let world = World::new().await;
-    world.secret("telegram.botToken", "global").await;
-    world.secret("telegram.botToken.support", "implicit").await;
-    world.secret("telegram.botTokens", "misspelt").await;
-    for (n, (refs, expected)) in [
-        (json!([]), json!(null)),
-        (json!(["model.apiKey", "telegram.botTokens"]), json!(null)),
-        (json!(["telegram.botToken.missing"]), json!(null)),
-        (
-            json!(["telegram.botToken.missing", "telegram.botToken", "telegram.botToken.support"]),
-            json!("global"),
-        ),
-        (json!(["telegram.botToken.support", "telegram.botToken"]), json!("implicit")),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let body = json!({"version": "1", "secretsRef": refs});
-        world.api.put("/v1/agents/support", body).send().await.body_of(200);
-        assert_eq!(world.bundle(&n.to_string()).await["telegramBotToken"], expected, "{refs}");
-    }
-}
-
 #[tokio::test]
 async fn the_environment_of_a_worker_has_every_variable_of_an_image() {
     let world = World::new().await;

@@ -14,20 +14,30 @@ fn defaults() -> Value {
 #[tokio::test]
 async fn an_ingress_config_is_set_shown_and_removed() {
     let world = World::new().await;
-    let shown = async || world.api.get(PATH).send().await.body_of(200);
+    let shown = async || {
+        let mut shown = world.api.get(PATH).send().await.body_of(200);
+        for text in ["unboundText", "rateLimitText"] {
+            let text = shown.as_object_mut().unwrap().remove(text).unwrap();
+            assert!(text.as_str().unwrap().len() > 20, "{text}");
+        }
+        shown
+    };
     assert_eq!(shown().await, defaults());
     let of_support = json!({"requireBinding": false, "maxBurst": 200});
     let mut expected = defaults();
     (expected["requireBinding"], expected["agents"]) = (json!(true), json!({"support": of_support}));
     let set = json!({"requireBinding": true, "agents": {"support": of_support}});
-    assert_eq!(world.api.put(PATH, set).send().await.body_of(200), expected);
+    world.api.put(PATH, set).send().await.body_of(200);
+    assert_eq!(shown().await, expected);
     world.api.put("/v1/config/message", json!({"systemPrompt": "Rhyme."})).send().await.body_of(200);
     world.api.put("/v1/config/policies", json!({"queue": {"defaultPriority": 60}})).send().await.body_of(200);
     assert_eq!(shown().await, expected, "changes of other settings do not affect the ingress config");
-    assert_eq!(world.api.put(PATH, expected.clone()).send().await.body_of(200), expected);
+    world.api.put(PATH, expected.clone()).send().await.body_of(200);
+    assert_eq!(shown().await, expected, "the answer can be sent as it is");
     let policies = world.api.get("/v1/config/policies").send().await.body_of(200);
     assert_eq!(policies["ingress"], Value::Null);
-    assert_eq!(world.api.put(PATH, json!({})).send().await.body_of(200), defaults());
+    world.api.put(PATH, json!({})).send().await.body_of(200);
+    assert_eq!(shown().await, defaults());
 }
 
 #[tokio::test]
@@ -43,6 +53,7 @@ async fn an_invalid_ingress_config_is_refused_with_its_field() {
         (json!({"maxBurst": 201}), "/maxBurst"),
         (json!({"maxBurst": -1}), "/maxBurst"),
         (json!({"colour": "red"}), "/colour"),
+        (json!({"unboundText": "x".repeat(501)}), "/unboundText"),
         (json!({"agents": {"support": {"maxPerMinute": 6_001}}}), "/agents/support/maxPerMinute"),
         (json!({"agents": {"support": {"agents": {}}}}), "/agents/support/agents"),
         (json!({"agents": many}), "/agents"),

@@ -43,23 +43,40 @@ async fn a_bundle_is_only_for_the_worker_with_the_lease() {
 }
 
 #[tokio::test]
+async fn a_bundle_has_no_bot_token_because_the_deployment_sends_the_reply() {
+    let world = World::new().await;
+    let token = json!({"plaintextValue": "1:secret"});
+    world.api.put("/v1/secrets/telegram.botToken.demo", token).send().await.body_of(200);
+    let profile = json!({"version": "1", "secretsRef": ["telegram.botToken.demo"]});
+    world.api.put("/v1/agents/demo", profile).send().await.body_of(200);
+    world.enqueue(CONVERSATION).await;
+    let polled = world.worker("w").await.poll(json!({})).await;
+    assert_eq!(polled["bundle"]["messageId"], polled["job"]["messageId"]);
+    assert!(!polled.to_string().contains("1:secret"), "{polled}");
+}
+
+#[tokio::test]
 async fn the_retry_of_a_message_gets_the_current_secrets() {
     let world = World::new().await;
     let token = async |value: &str| {
         let body = json!({"plaintextValue": value});
-        world.api.put("/v1/secrets/telegram.botToken.demo", body).send().await.body_of(200);
+        world.api.put("/v1/secrets/crm.key", body).send().await.body_of(200);
     };
     token("1:before").await;
-    let profile = json!({"version": "1", "secretsRef": ["telegram.botToken.demo"]});
+    let bridge = json!({
+        "enabled": true, "baseUrl": "https://crm.example/bridge", "serviceId": "crm", "appKey": "app",
+        "serviceKeySecretRef": "crm.key",
+    });
+    let profile = json!({"version": "1", "bridgeConfig": bridge});
     world.api.put("/v1/agents/demo", profile).send().await.body_of(200);
     world.enqueue(CONVERSATION).await;
     let worker = world.worker("w").await;
     let first = worker.poll(json!({})).await;
-    assert_eq!(first["bundle"]["telegramBotToken"], "1:before");
+    assert_eq!(first["bundle"]["bridgeRuntimeConfig"]["serviceKey"], "1:before");
     token("1:after").await;
     let job = &first["job"];
     assert_eq!(
-        worker.get(&path(job)).await.body_of(200)["telegramBotToken"],
+        worker.get(&path(job)).await.body_of(200)["bridgeRuntimeConfig"]["serviceKey"],
         "1:before",
         "the secret is cached"
     );
@@ -68,7 +85,7 @@ async fn the_retry_of_a_message_gets_the_current_secrets() {
     world.advance(Millis::from_secs(5));
     let again = worker.poll(json!({"conversationId": CONVERSATION})).await;
     assert_eq!(
-        (&again["job"]["attempt"], &again["bundle"]["telegramBotToken"]),
+        (&again["job"]["attempt"], &again["bundle"]["bridgeRuntimeConfig"]["serviceKey"]),
         (&json!(2), &json!("1:after"))
     );
 }

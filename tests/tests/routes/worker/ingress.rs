@@ -26,6 +26,14 @@ impl Chat {
         self.world.advance(Millis::from_secs(61));
     }
 
+    /// The notices that wait in the outbox of the person's chat.
+    async fn notices(&self) -> Vec<String> {
+        let chat = af_domain::outbox::Chat::parse(&format!("{}:{CHAT}", self.ann.bot.id)).unwrap();
+        let outbox = self.world.app.store.outbox(&chat, true).await.unwrap();
+        let text = |entry: &af_domain::outbox::Entry| format!("{:?}", entry.content);
+        outbox.iter().flat_map(|outbox| &outbox.entries).map(text).collect()
+    }
+
     async fn edits(&self, update: u64, message: u64, fields: Value) -> Value {
         let mut edit = json!({"message_id": message});
         for (name, value) in fields.as_object().unwrap() {
@@ -92,7 +100,13 @@ async fn an_edit_of_a_message_that_waits_replaces_its_text() {
     assert_eq!(late["ignored"], "edit_overtaken", "Telegram has sent an older edit again");
     let job = run(&worker).await;
     assert_eq!((text(&job), &job["messageId"]), ("the", &json!(id)));
-    assert!(job["payload"]["metadata"]["telegramEdited"].is_null(), "the agent never saw the old text");
+    let metadata = &job["payload"]["metadata"];
+    assert!(metadata["telegramEdited"].is_null(), "the agent never saw the old text");
+    assert_eq!(metadata["providerUserId"], CHAT.to_string());
+    let huge = chat.ann.says(10, json!({"text": "short"})).await;
+    let edited = chat.edits(11, 10, json!({"text": "x".repeat(300_000)})).await;
+    assert_eq!(edited["ignored"], "payload_too_large");
+    assert_eq!(run(&worker).await["messageId"], json!(huge));
     assert!(run(&worker).await.is_null());
 }
 
@@ -218,10 +232,16 @@ async fn a_file_that_joins_an_album_during_the_fetch_is_fetched_too() {
 #[tokio::test]
 async fn only_bound_users_may_write_when_a_binding_is_required() {
     let chat = Chat::new().await;
-    chat.configure(json!({"requireBinding": true})).await;
+    chat.configure(json!({"requireBinding": true, "unboundText": "Connect first."})).await;
     let rejected = json!({"ok": true, "rejected": "unbound_user"});
     let says = async |update, fields| chat.ann.sends(update, "message", fields).await;
+    for _ in 0..2 {
+        assert_eq!(says(1, json!({"text": "hi"})).await, rejected);
+    }
+    assert_eq!(chat.notices().await, [r#"Notice("Connect first.")"#], "one notice");
+    chat.world.advance(Millis::from_secs(3_601));
     assert_eq!(says(1, json!({"text": "hi"})).await, rejected);
+    assert_eq!(chat.notices().await.len(), 2, "one notice an hour");
     let group = json!({"text": "/hi", "chat": {"id": -5, "type": "group"}});
     assert_eq!(says(2, group.clone()).await, rejected);
     let identity = json!({"botIdentity": chat.ann.bot.id.to_string(), "userId": CHAT.to_string(), "chatId": CHAT.to_string()});
@@ -244,12 +264,13 @@ async fn only_bound_users_may_write_when_a_binding_is_required() {
 #[tokio::test]
 async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
     let chat = Chat::new().await;
-    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 3})).await;
+    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 3, "rateLimitText": "Too fast."})).await;
     let says = async |update| chat.ann.sends(update, "message", json!({"text": "hi"})).await;
     for update in 1..=3 {
         assert_eq!(says(update).await["duplicate"], false);
     }
     assert_eq!(says(4).await, json!({"ok": true, "rejected": "rate_limited"}));
+    assert_eq!(chat.notices().await, [r#"Notice("Too fast.")"#]);
     assert_eq!(says(3).await["duplicate"], true, "a repetition is not limited");
     chat.world.advance(Millis::new(2_999));
     assert_eq!(says(4).await["rejected"], "rate_limited");
@@ -260,6 +281,7 @@ async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
         "Telegram sends the same update never again, but a test may"
     );
     assert_eq!(says(5).await["rejected"], "rate_limited");
+    assert_eq!(chat.notices().await.len(), 1, "one notice a minute");
     chat.world.advance(Millis::from_secs(3_600));
     for update in 5..=7 {
         assert_eq!(says(update).await["duplicate"], false);
