@@ -4,6 +4,7 @@
 
 mod attachments;
 mod claims;
+mod drafts;
 mod draining;
 mod groups;
 mod hydration;
