@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::agents::{bindings, profiles};
-use af_domain::agent::{BindingSource, BotName, TelegramIdentity};
+use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref};
 use af_domain::ids::{AgentKey, BotIdentity, TelegramUserId};
 use af_domain::refusal::Code;
 use af_tests::world::agent_settings;
 use rand::Rng;
+use secrecy::SecretString;
 
 use crate::costs::Operation;
 use crate::instance::Instance;
@@ -50,6 +51,7 @@ async fn assign_bot(app: &af_app::App, agent: &str) -> Result<(), AppError> {
     let identity = BotIdentity::parse(if agent == AGENT { BOT } else { OTHER_BOT }).unwrap();
     let name = BotName { identity, username: agent.to_owned() };
     app.store.assign_bot_if_unclaimed(&key(agent), &name, None, app.now()).await?;
+    app.secrets.put(&bot_token_ref(&key(agent)), SecretString::from("7:token"), app.now()).await?;
     Ok(())
 }
 

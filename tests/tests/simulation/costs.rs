@@ -29,10 +29,11 @@ pub enum Operation {
     Free,
     Count,
     StoreAttachmentResults,
+    Deliver,
 }
 
 impl Operation {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -56,6 +57,7 @@ impl Operation {
         Self::Free,
         Self::Count,
         Self::StoreAttachmentResults,
+        Self::Deliver,
     ];
 
     /// The limit of requests of one call. The function has just started, so it reads policies and profile first, and
@@ -72,11 +74,10 @@ impl Operation {
             Self::Append => 1 + 2,
             // In addition, the read and the write that end a run beyond its limit.
             Self::Heartbeat => 1 + 2 + 2,
-            // The message is read when the lease is gone.
-            Self::Complete => 1 + 2,
             // Read and write, three times when other actors enqueue at the same time.
             Self::Fail => 1 + 3 * 2,
-            Self::Reconcile | Self::RetryAll => return None,
+            // A completion also sends what waits in the outbox of its chat.
+            Self::Reconcile | Self::RetryAll | Self::Complete | Self::Deliver => return None,
             // Read and write, twice when another operator was faster.
             Self::Configure => 2 * 2,
             // Profile; both bindings and the write, three times when other calls bind at the same time.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::files::attachments::store_results;
+use af_app::outbox::deliver_changed;
 use af_app::queue::counters::{StreamRecord, count};
 use af_domain::ids::MessageId;
 use af_sam::stream::filter::Pattern;
@@ -134,6 +135,9 @@ impl Stream {
         }
         let records = records.into_iter().map(|r| serde_json::from_value(r).unwrap()).collect();
         let batch = Batch { records, change, number };
+        let function = &mut self.functions[self.rng.random_range(0..2)];
+        let app = function.app();
+        function.call(Operation::Deliver, deliver_changed(&app, &batch.records)).await;
         {
             let mut ledger = self.world.ledger.lock().unwrap();
             let mut in_flight = ledger.counted;

@@ -17,12 +17,14 @@ mod instance;
 mod judge;
 mod mutations;
 mod operators;
+mod outbox_mutations;
 mod pool;
 mod queue;
 mod queue_operations;
 mod reconciler;
 mod search;
 mod tally;
+mod telegram;
 mod users;
 mod workers;
 mod world;
@@ -217,6 +219,31 @@ fn an_answer_of_an_agent_that_the_user_has_left_is_noticed() {
 #[test]
 fn a_run_beyond_its_limit_is_noticed() {
     notices(Mutation::RunLimitIgnored);
+}
+
+#[test]
+fn a_sender_beside_another_is_noticed() {
+    notices(Mutation::SendBesideAnother);
+}
+
+#[test]
+fn a_part_that_is_forgotten_is_noticed() {
+    notices(Mutation::PartForgotten);
+}
+
+#[test]
+fn a_part_of_a_dead_sender_that_is_sent_again_is_noticed() {
+    notices(Mutation::InterruptedPartSentAgain);
+}
+
+#[test]
+fn a_reply_in_the_chat_of_another_user_is_noticed() {
+    notices(Mutation::ReplyWithoutUser);
+}
+
+#[test]
+fn an_outbox_that_is_deleted_too_early_is_noticed() {
+    notices(Mutation::OutboxDeletedTooEarly);
 }
 
 /// Tries the seed that is known to show the bug, then all others.

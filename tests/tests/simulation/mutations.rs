@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bindings::OTHER_AGENT;
 use crate::costs::Operation;
+use crate::outbox_mutations;
 use crate::world::AGENT;
 
 /// A planted bug.
@@ -57,6 +58,16 @@ pub enum Mutation {
     BindingIgnored,
     /// A heartbeat does not end a run that has reached its limit.
     RunLimitIgnored,
+    /// A sender notes its part although another sender is at work.
+    SendBesideAnother,
+    /// What became of a part is not stored.
+    PartForgotten,
+    /// The part of a sender that died counts as not sent.
+    InterruptedPartSentAgain,
+    /// A reply names no user, so it is sent whosever chat it is by then.
+    ReplyWithoutUser,
+    /// The end of a delivery deletes the outbox although more waits there.
+    OutboxDeletedTooEarly,
 }
 
 impl Mutation {
@@ -83,6 +94,13 @@ impl Mutation {
             Mutation::AgentStateIgnored => return agent_state_ignored(request),
             Mutation::BindingIgnored => return binding_ignored(request, operation),
             Mutation::RunLimitIgnored => run_limit_ignored,
+            Mutation::SendBesideAnother => return outbox_mutations::send_beside_another(request),
+            Mutation::PartForgotten => return outbox_mutations::part_forgotten(request),
+            Mutation::InterruptedPartSentAgain => {
+                return outbox_mutations::interrupted_part_sent_again(request);
+            }
+            Mutation::ReplyWithoutUser => |writes| outbox_mutations::reply_without_user(writes),
+            Mutation::OutboxDeletedTooEarly => |writes| outbox_mutations::outbox_deleted_too_early(writes),
             Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
             Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
             Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),
@@ -120,7 +138,7 @@ fn heartbeat(request: &WireRequest, change: fn(&mut Value)) -> Option<Value> {
 
 /// Replaces the condition of the update, and removes the names and values that are no longer used: the table refuses
 /// unused names and values.
-fn replace_condition(update: &mut Value, condition: &str) {
+pub(crate) fn replace_condition(update: &mut Value, condition: &str) {
     let used = format!("{} {condition}", update["UpdateExpression"].as_str().unwrap_or_default());
     update["ConditionExpression"] = json!(condition);
     for (map, prefix) in [("ExpressionAttributeNames", '#'), ("ExpressionAttributeValues", ':')] {

@@ -125,6 +125,8 @@ pub struct Message {
     pub retried_by: Option<String>,
     /// Whether the fetch of its attachments is pending.
     pub awaits_attachments: bool,
+    /// What became of its reply, as JSON.
+    pub delivery: Option<String>,
 }
 
 pub fn message(image: &Value) -> Message {
@@ -136,6 +138,7 @@ pub fn message(image: &Value) -> Message {
         error: text(image, "er"),
         retried_by: text(image, "rt"),
         awaits_attachments: text(image, "fb").is_some(),
+        delivery: text(image, "dl"),
     }
 }
 

@@ -77,6 +77,12 @@ events! {
     Freed
     AttachmentResultsStored
     ClaimedWithoutAttachments
+    PartArrived
+    TelegramAskedToWait
+    DeliverySent
+    DeliveryUncertain
+    DeliveryFailed
+    DeliveryCancelled
     Switched
     WorkerDrained
     WorkerStopped

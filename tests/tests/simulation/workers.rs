@@ -21,6 +21,7 @@ use crate::clock::WorkerClock;
 use crate::costs::Operation;
 use crate::instance::Instance;
 use crate::tally::Event;
+use crate::telegram::reply_to;
 use crate::world::{MAX_RUN, World};
 
 /// Wait between heartbeats: the policy default.
@@ -244,7 +245,7 @@ impl Worker {
                 history: vec![self.entry("answer")],
                 pending_tool_calls: None,
                 metadata: Default::default(),
-                reply: Some(Reply { text: "answer".to_owned(), format: ReplyFormat::Plain }),
+                reply: Some(Reply { text: reply_to(message.as_str()), format: ReplyFormat::Plain }),
                 delivery: None,
             };
             let (app, id) = (self.function().app(), self.id.clone());

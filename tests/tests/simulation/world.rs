@@ -32,7 +32,8 @@ use crate::judge::Judge;
 use crate::mutations::Mutation;
 use crate::pool::SimProvider;
 use crate::tally::{Event, Tally};
-use crate::{bindings, operators, reconciler, users, workers};
+use crate::telegram::SimTelegram;
+use crate::{bindings, operators, reconciler, telegram, users, workers};
 
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
@@ -99,6 +100,7 @@ pub struct World {
     /// The chance in a hundred that a worker freezes during a message.
     pub freezes: u32,
     pub answers: Answers,
+    pub telegram: Arc<SimTelegram>,
     /// Whether the agent was ever stopped. Then calls that need the agent may be refused.
     pub has_stopped_agent: AtomicBool,
     /// The counts of the delivered records, and the records that the judge has read and effects has not.
@@ -131,7 +133,9 @@ impl World {
             entropy: Arc::new(Entropy::seeded(seed)),
             providers: Providers::none().with(self.provider.clone()),
         };
-        (App::from_boot(&boot).unwrap(), faults)
+        let mut app = App::from_boot(&boot).unwrap();
+        app.messenger = Some(self.telegram.line(seed));
+        (app, faults)
     }
 
     /// Whether faults are off at the moment.
@@ -240,6 +244,7 @@ async fn act(
     actors.spawn(reconciler::reconciler(world.clone(), 100));
     actors.spawn(reconciler::reconciler(world.clone(), 101));
     actors.spawn(effects::effects(world.clone(), 70));
+    actors.spawn(telegram::schedule(world.clone(), 75));
     let mut machines = 10_000;
     let mut elapsed = Duration::ZERO;
     let result = loop {
@@ -280,6 +285,7 @@ async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimPro
     let mut rng = StdRng::seed_from_u64(seed ^ 0xc0);
     World {
         seed,
+        telegram: SimTelegram::new(clock.clone(), shared.clone()),
         clock,
         shared,
         provider,

@@ -85,7 +85,7 @@ impl Destinations {
     }
 
     /// Checks a message that was handed to a worker.
-    fn check(&self, delivered: &Delivered) -> Check {
+    pub(super) fn check(&self, delivered: &Delivered) -> Check {
         let Delivered { message, user, target, asked, answered, .. } = delivered;
         if let Some(chat) = target {
             let periods = self.chats.get(&(format!("BOT#{BOT}"), format!("C#{chat}")));

@@ -4,6 +4,7 @@
 mod answers;
 mod conversation;
 mod counters;
+mod delivery;
 mod destination;
 mod message;
 mod policy;
@@ -71,6 +72,8 @@ pub struct Judge {
     policies: policy::Policies,
     /// What the chats and the agent were bound to.
     destinations: destination::Destinations,
+    /// What has arrived in the chats.
+    deliveries: delivery::Deliveries,
 }
 
 impl Judge {
@@ -102,6 +105,7 @@ impl Judge {
             registered: BTreeSet::new(),
             policies: policy::Policies::default(),
             destinations: destination::Destinations::default(),
+            deliveries: delivery::Deliveries::default(),
         }
     }
 
@@ -127,6 +131,7 @@ impl Judge {
         }
         // Most calls have no new records. Then the table needs no read.
         if !self.has_unread_records {
+            self.arrivals(world)?;
             return self.answers(world);
         }
         while self.has_unread_records {
@@ -140,6 +145,7 @@ impl Judge {
         self.check_locations()?;
         self.ownership(world)?;
         self.counted(world)?;
+        self.arrivals(world)?;
         self.answers(world)
     }
 
@@ -157,6 +163,10 @@ impl Judge {
             ("DL", mark) => self.dead_letter_mark(mark, change),
             ("CNT", _) => {
                 self.counters = Counts::stored(&change["NewImage"]);
+                Ok(())
+            }
+            ("O", _) => {
+                self.deliveries.outbox_changed(pk, &change["NewImage"]);
                 Ok(())
             }
             ("W", worker) => self.worker(worker, change),
@@ -182,6 +192,7 @@ impl Judge {
         let ended = |id: &String| self.messages.get(id).is_some_and(|m| m.status != "queued");
         accepted.keys().all(ended)
             && world.ledger.lock().unwrap().is_balanced()
+            && self.deliveries.is_everything_sent()
             && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
     }
 
@@ -205,6 +216,7 @@ impl Judge {
             }
         }
         self.all_counted()?;
+        self.all_accounted_for()?;
         for (id, fence) in world.answers.completed.lock().unwrap().iter() {
             let message = &self.messages[id];
             if !matches!(message.status.as_str(), "done" | "cancelled") || message.fence != *fence {
