@@ -119,18 +119,8 @@ impl Stack {
         });
         let servers = Vec::from(served);
 
-        let mut polling = None;
-        let demo = match &options.real_bot {
-            _ if !options.demo || !options.functions => None,
-            Some(bot) => {
-                let (demo, OwnWebhook { path, secret, api: bot }) =
-                    seed::real_demo(&operator, &bot.token).await?;
-                let pause = Arc::new(TokioPause);
-                polling = Some(UpdatePoller { bot, functions: functions_router, path, secret, pause });
-                Some(demo)
-            }
-            None => Some(seed::demo(&operator, &url, &telegram).await?),
-        };
+        let demo = demo(&options, &operator, &url, &telegram).await?;
+        let (demo, webhook) = demo.map_or((None, None), |(demo, webhook)| (Some(demo), webhook));
         let streams = Arc::new(TableStreams(aws.engine().clone()));
         let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
         let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
@@ -139,7 +129,7 @@ impl Stack {
         let schedules = ScheduleRunner::start(functions.schedules, start, options.clock.clone());
         background.start(pump, schedules).await;
         telegram.resume();
-        let polling = polling.map(|poller| tokio::spawn(poller.run()));
+        let polling = webhook.map(|webhook| fetch_updates(webhook, functions_router));
         let clock = options.clock;
         Ok(Self {
             url,
@@ -187,6 +177,31 @@ impl Stack {
             let _ = server.await;
         }
     }
+}
+
+/// Creates the demo that the options ask for. That of a real bot has a webhook whose updates are to be fetched.
+async fn demo(
+    options: &StackOptions,
+    operator: &App,
+    url: &str,
+    telegram: &TelegramEmulator,
+) -> anyhow::Result<Option<(Demo, Option<OwnWebhook>)>> {
+    if !options.demo || !options.functions {
+        return Ok(None);
+    }
+    Ok(Some(match &options.real_bot {
+        Some(bot) => {
+            let (demo, webhook) = seed::real_demo(operator, &bot.token).await?;
+            (demo, Some(webhook))
+        }
+        None => (seed::demo(operator, url, telegram).await?, None),
+    }))
+}
+
+/// Starts to fetch the updates of a real bot.
+fn fetch_updates(webhook: OwnWebhook, functions: Router) -> JoinHandle<()> {
+    let OwnWebhook { path, secret, api: bot } = webhook;
+    tokio::spawn(UpdatePoller { bot, functions, path, secret, pause: Arc::new(TokioPause) }.run())
 }
 
 /// A listener on loopback, and its URL.

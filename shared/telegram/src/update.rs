@@ -11,10 +11,14 @@ use af_domain::json_text::mended;
 use serde_json::Value;
 
 mod content;
+mod stop;
 mod wire;
 
+pub use stop::StopBy;
+
 use content::{Media, one_line};
-use wire::{Message, Stopped, Update};
+use stop::pressed_stop;
+use wire::{Message, Update};
 
 /// The kinds of updates to request from Telegram.
 pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message", "stopped_message_generation"];
@@ -154,18 +158,6 @@ pub enum Ingress {
     },
 }
 
-/// How a person stops the agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StopBy {
-    /// With the command `/stop`.
-    Command {
-        /// The bot in `/stop@bot`, without `@`.
-        bot: Option<String>,
-    },
-    /// With the button below a draft.
-    Button,
-}
-
 /// Parses the update in `body`, which was pushed for the bot `bot`. The caller limits the body's size.
 pub fn read(bot: &BotIdentity, body: &[u8]) -> Ingress {
     match parse(bot, body) {
@@ -239,22 +231,6 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         metadata,
         raw,
     }))
-}
-
-/// Returns the meaning of a press of the button that stops a draft.
-fn pressed_stop(update_id: u64, pressed: &Stopped) -> Result<Ingress, &'static str> {
-    let chat = pressed.chat.as_ref().ok_or("no_chat")?;
-    let chat_id = chat.id.ok_or("no_chat")?;
-    let origin = Origin {
-        update_id,
-        chat_id,
-        chat_type: chat.kind.clone().unwrap_or_else(|| kind_by_id(chat_id).to_owned()),
-        user_id: chat_id,
-        username: None,
-        message_id: 0,
-        topic: pressed.message_thread_id,
-    };
-    Ok(Ingress::Stop { origin, by: StopBy::Button })
 }
 
 /// Returns the meaning of the two messages that Telegram sends when a group becomes a supergroup.
