@@ -44,7 +44,8 @@ pub async fn show(app: &App, records: &[StreamRecord]) {
 
 /// Shows the progress of a running message, unless that was done within the last second.
 pub(crate) async fn show_progress(app: &App, id: &MessageId, text: &str) {
-    if !id.as_str().starts_with("tg:") || app.drafts.get(id, app.now()).is_some() {
+    let is_shown = || app.drafts.get(id, app.now()).is_some();
+    if app.telegram.is_none() || !id.as_str().starts_with("tg:") || is_shown() {
         return;
     }
     app.drafts.put(id.clone(), (), app.now());

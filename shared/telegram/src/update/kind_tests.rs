@@ -70,18 +70,18 @@ fn the_text_of_a_replied_message_or_its_quote_is_metadata() {
 
 #[test]
 fn a_message_for_a_chat_has_the_identity_of_the_chat() {
-    let group = json!({"id": -100_5, "type": "supergroup", "title": "Ops"});
+    let group = json!({"id": -1_005, "type": "supergroup", "title": "Ops"});
     let from = |id| json!({"id": id, "is_bot": true, "first_name": "Group", "username": "GroupAnonymousBot"});
     let admin = incoming(&message(
         json!({"text": "hi", "chat": group, "from": from(1_087_968_824), "sender_chat": group}),
     ));
-    assert_eq!((admin.origin.user_id, admin.author.as_str()), (-100_5, "Ops (id -1005)"));
+    assert_eq!((admin.origin.user_id, admin.author.as_str()), (-1_005, "Ops (id -1005)"));
     assert_eq!(admin.metadata["telegramSenderChatId"], "-1005");
-    let channel = json!({"id": -100_9, "type": "channel", "title": "News", "username": "news"});
+    let channel = json!({"id": -1_009, "type": "channel", "title": "News", "username": "news"});
     let post = incoming(&message(
         json!({"text": "hi", "chat": group, "from": from(136_817_688), "sender_chat": channel}),
     ));
-    assert_eq!((post.origin.user_id, post.author.as_str()), (-100_9, "News (@news)"));
+    assert_eq!((post.origin.user_id, post.author.as_str()), (-1_009, "News (@news)"));
     assert_eq!(incoming(&text("hi")).author, "Ada (@ada)");
 }
 
@@ -116,9 +116,9 @@ fn a_group_message_is_for_the_bot_if_it_mentions_replies_or_commands() {
 #[test]
 fn both_messages_of_a_migration_name_both_chats() {
     let group = json!({"id": -4_001, "type": "group"});
-    let supergroup = json!({"id": -100_77, "type": "supergroup"});
-    let expected = Ingress::Migrated { from: -4_001, to: -100_77 };
-    assert_eq!(of(&message(json!({"chat": group, "migrate_to_chat_id": -100_77}))), expected);
+    let supergroup = json!({"id": -10_077, "type": "supergroup"});
+    let expected = Ingress::Migrated { from: -4_001, to: -10_077 };
+    assert_eq!(of(&message(json!({"chat": group, "migrate_to_chat_id": -10_077}))), expected);
     assert_eq!(of(&message(json!({"chat": supergroup, "migrate_from_chat_id": -4_001}))), expected);
 }
 
