@@ -133,8 +133,16 @@ impl Person {
         for (name, value) in fields.as_object().expect("fields") {
             message[name] = value.clone();
         }
+        self.updates(json!({"update_id": update, kind: message})).await
+    }
+
+    /// Sends an update and returns the answer of the webhook.
+    ///
+    /// # Panics
+    /// When the webhook refuses the update.
+    pub async fn updates(&self, update: Value) -> Value {
         let path = format!("/agent-factory/telegram/webhook/{}", self.bot.id);
-        let sent = self.api.post(&path, json!({"update_id": update, kind: message})).anonymous();
+        let sent = self.api.post(&path, update).anonymous();
         sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200)
     }
 
@@ -156,14 +164,21 @@ impl Person {
     /// # Panics
     /// When the function fails.
     pub async fn fetch(&self, bundle: &Bundle) -> Vec<Millis> {
-        let table = &bundle.template.tables[0].name;
-        let records = bundle.aws.engine().records(table, None, MAX_RECORDS).expect("the stream can be read");
-        let wanted = records.into_iter().filter(|record| self.filters.iter().any(|f| f.matches(record)));
-        let records: Vec<StreamRecord> =
-            wanted.map(|record| serde_json::from_value(record).expect("a record")).collect();
+        let records = self.records(bundle);
         let waits = Waits(&self.clock, Mutex::default());
         let fetched = fetch(&self.effects, &self.objects, &records, &waits).await;
         fetched.expect("table, bucket and secrets answer");
         waits.1.into_inner().expect("no thread panics while it has the lock")
+    }
+
+    /// Returns all records of the table's stream that pass the filters of the function.
+    ///
+    /// # Panics
+    /// When the stream cannot be read.
+    pub fn records(&self, bundle: &Bundle) -> Vec<StreamRecord> {
+        let table = &bundle.template.tables[0].name;
+        let records = bundle.aws.engine().records(table, None, MAX_RECORDS).expect("the stream can be read");
+        let wanted = records.into_iter().filter(|record| self.filters.iter().any(|f| f.matches(record)));
+        wanted.map(|record| serde_json::from_value(record).expect("a record")).collect()
     }
 }

@@ -94,6 +94,9 @@ fn answer(handled: Handled) -> UpdateAnswer {
         },
         Handled::Rejected(rejection) => UpdateAnswer { rejected: Some(rejection.as_str().to_owned()), ..ok },
         Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
+        Handled::Command(Answered::Stopped { cancelled }) => {
+            UpdateAnswer { cancelled: Some(cancelled), ..ok }
+        }
         Handled::Command(Answered::Greeted { is_known }) => UpdateAnswer { known: Some(is_known), ..ok },
         Handled::Command(Answered::Paired { user, agent }) => {
             let pairing = PairingAnswer {

@@ -117,6 +117,11 @@ impl Api {
         self.send(self.request(Method::DELETE, path)).await.map(drop)
     }
 
+    /// Deletes something whose removal has an answer.
+    pub async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ApiError> {
+        self.call(self.request(Method::DELETE, path)).await
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
     }

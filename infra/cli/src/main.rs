@@ -51,6 +51,9 @@ enum Command {
     /// Show the queue and its messages; retry and cancel messages
     #[command(subcommand)]
     Queue(commands::queue::Queue),
+    /// Show what waits for its delivery to Telegram; send a reply again, and remove what blocks a chat
+    #[command(subcommand)]
+    Outbox(commands::outbox::Outbox),
     /// Show a conversation, and free it from its worker
     #[command(subcommand)]
     Conversations(commands::conversations::Conversations),
@@ -112,6 +115,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bindings(bindings) => bindings.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
+        Command::Outbox(outbox) => outbox.run(&Api::of(target)?).await,
         Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,
         Command::Skills(skills) => skills.run(&Api::of(target)?).await,
         Command::Config(config) => config.run(&Api::of(target)?).await,

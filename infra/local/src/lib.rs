@@ -7,6 +7,7 @@ mod guard;
 mod home;
 mod machine_processes;
 mod options;
+mod polling;
 mod seed;
 mod server;
 mod stack;
@@ -14,7 +15,8 @@ mod table_streams;
 
 pub use home::{DevFile, Home};
 pub use machine_processes::MachineProcesses;
-pub use options::{StackOptions, WorkersOn};
+pub use options::{RealBot, StackOptions, WorkersOn};
+pub use polling::UpdatePoller;
 pub use seed::Demo;
 pub use stack::Stack;
 pub use table_streams::TableStreams;

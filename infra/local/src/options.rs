@@ -7,6 +7,7 @@ use std::sync::Arc;
 use af_emulator_fly::Runner;
 use af_providers::Providers;
 use af_runtime::virtual_clock::VirtualClock;
+use secrecy::SecretString;
 
 /// The options of a stack.
 pub struct StackOptions {
@@ -28,6 +29,16 @@ pub struct StackOptions {
     pub functions: bool,
     /// Whether the stack has a demo agent with a bot and a user.
     pub demo: bool,
+    /// A real bot for the demo agent, instead of one of the emulator.
+    pub real_bot: Option<RealBot>,
+}
+
+/// A bot at a Bot API that is not the emulator of the stack.
+pub struct RealBot {
+    /// Its token.
+    pub token: SecretString,
+    /// The URL of the Bot API.
+    pub api_url: String,
 }
 
 impl StackOptions {
@@ -43,6 +54,7 @@ impl StackOptions {
             worker_env: BTreeMap::new(),
             functions: true,
             demo: false,
+            real_bot: None,
         }
     }
 }

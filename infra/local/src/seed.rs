@@ -6,7 +6,7 @@ use af_app::access::worker_token::SIGNING_KEY_REF;
 use af_app::agents::bindings;
 use af_app::agents::profiles::{self, AgentSettings};
 use af_app::pool::provider;
-use af_app::telegram::bots;
+use af_app::telegram::bots::{self, OwnWebhook};
 use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, ConsumerUserId, SecretRef, TelegramUserId};
 use af_emulator_telegram::TelegramEmulator;
@@ -37,12 +37,16 @@ pub struct Demo {
     pub agent_key: String,
     /// The user.
     pub consumer_user_id: String,
-    /// The token of the agent's bot in the emulator.
-    pub bot_token: String,
+    /// The token of the agent's bot in the emulator; none of a real bot, whose token is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot_token: Option<String>,
     /// The agent's bot.
     pub bot_identity: String,
-    /// The user's chat with the bot.
-    pub chat_id: String,
+    /// The name of the bot without `@`.
+    pub bot_username: String,
+    /// The user's chat with the bot of the emulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<String>,
 }
 
 /// Generates the missing secrets of a deployment and returns the first admin key.
@@ -89,18 +93,7 @@ pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Resul
 /// Creates the demo, or finds the one of an earlier start. The webhook is set with each start, because the port may
 /// differ.
 pub(crate) async fn demo(app: &App, public_url: &str, telegram: &TelegramEmulator) -> anyhow::Result<Demo> {
-    let agent = AgentKey::parse(AGENT)?;
-    let user = ConsumerUserId::parse(USER)?;
-    if app.store.agent(&agent).await?.is_none() {
-        let settings = AgentSettings {
-            display_name: Some("Demo".to_owned()),
-            version: "1".to_owned(),
-            enabled: true,
-            secrets_ref: Vec::new(),
-            bridge: None,
-        };
-        profiles::configure(app, &agent, settings).await?;
-    }
+    let (agent, user) = (demo_agent(app).await?, ConsumerUserId::parse(USER)?);
     let bot = match telegram.bots().into_iter().find(|b| b.username == "agent_factory_demo_bot") {
         Some(bot) => bot,
         None => telegram.add_bot(None, Some("agent_factory_demo_bot"))?,
@@ -120,8 +113,41 @@ pub(crate) async fn demo(app: &App, public_url: &str, telegram: &TelegramEmulato
     Ok(Demo {
         agent_key: AGENT.to_owned(),
         consumer_user_id: USER.to_owned(),
-        bot_token: bot.token,
+        bot_token: Some(bot.token),
         bot_identity: name.identity.to_string(),
-        chat_id: TELEGRAM_USER.to_owned(),
+        bot_username: name.username,
+        chat_id: Some(TELEGRAM_USER.to_owned()),
     })
+}
+
+/// Gives the demo agent a real bot. Everyone who writes to it talks with the agent; the demo user has no chat with it.
+pub(crate) async fn real_demo(app: &App, token: &SecretString) -> anyhow::Result<(Demo, OwnWebhook)> {
+    let agent = demo_agent(app).await?;
+    let name = bots::set_token(app, &agent, token.clone(), true).await.context("the bot cannot be used")?;
+    let webhook = bots::open_webhook(app, &agent).await.context("the bot cannot be used")?;
+    let demo = Demo {
+        agent_key: AGENT.to_owned(),
+        consumer_user_id: USER.to_owned(),
+        bot_token: None,
+        bot_identity: name.identity.to_string(),
+        bot_username: name.username,
+        chat_id: None,
+    };
+    Ok((demo, webhook))
+}
+
+/// The demo agent, which is created if it does not exist.
+async fn demo_agent(app: &App) -> anyhow::Result<AgentKey> {
+    let agent = AgentKey::parse(AGENT)?;
+    if app.store.agent(&agent).await?.is_none() {
+        let settings = AgentSettings {
+            display_name: Some("Demo".to_owned()),
+            version: "1".to_owned(),
+            enabled: true,
+            secrets_ref: Vec::new(),
+            bridge: None,
+        };
+        profiles::configure(app, &agent, settings).await?;
+    }
+    Ok(agent)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::App;
+use af_app::telegram::bots::OwnWebhook;
 use af_domain::time::Timestamp;
 use af_emulator_aws::{Credentials, Engine, LocalAws, Objects, Secrets, TableDefinition};
 use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
@@ -19,6 +20,7 @@ use af_sam::schedule::ScheduleRunner;
 use af_sam::stream::checkpoint::CheckpointDir;
 use af_sam::stream::pump::Pump;
 use af_sam::template::Template;
+use af_telegram::TokioPause;
 use anyhow::Context;
 use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
@@ -33,6 +35,7 @@ use tower::ServiceExt;
 use crate::background::Background;
 use crate::functions::Functions;
 use crate::options::{StackOptions, WorkersOn};
+use crate::polling::UpdatePoller;
 use crate::seed::Demo;
 use crate::server::serve;
 use crate::table_streams::TableStreams;
@@ -61,6 +64,8 @@ pub struct Stack {
     pub aws: LocalAws,
     clock: VirtualClock,
     background: Background,
+    /// Fetches the updates of a real bot.
+    polling: Option<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
     closing: watch::Sender<bool>,
     stop: watch::Sender<bool>,
@@ -75,7 +80,7 @@ impl Stack {
         let (listener, url) = bind(options.port).await?;
         let parameters = BTreeMap::from([
             ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
-            ("TelegramApiUrl".to_owned(), url.clone()),
+            ("TelegramApiUrl".to_owned(), options.real_bot.as_ref().map_or(&url, |bot| &bot.api_url).clone()),
             ("FlyApiUrl".to_owned(), format!("{url}{FLY_API_PATH}")),
         ]);
         let template =
@@ -108,16 +113,14 @@ impl Stack {
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
         let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
         let router = guard::until_closing(router, closing.subscribe());
+        let functions_router = router.clone();
         let served = [(listener, router), (aws_listener, aws.endpoint_router())].map(|(listener, router)| {
             tokio::spawn(serve(listener, guard::loopback_only(router), stop.subscribe()))
         });
         let servers = Vec::from(served);
 
-        let demo = if options.demo && options.functions {
-            Some(seed::demo(&operator, &url, &telegram).await?)
-        } else {
-            None
-        };
+        let demo = demo(&options, &operator, &url, &telegram).await?;
+        let (demo, webhook) = demo.map_or((None, None), |(demo, webhook)| (Some(demo), webhook));
         let streams = Arc::new(TableStreams(aws.engine().clone()));
         let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
         let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
@@ -126,6 +129,7 @@ impl Stack {
         let schedules = ScheduleRunner::start(functions.schedules, start, options.clock.clone());
         background.start(pump, schedules).await;
         telegram.resume();
+        let polling = webhook.map(|webhook| fetch_updates(webhook, functions_router));
         let clock = options.clock;
         Ok(Self {
             url,
@@ -136,6 +140,7 @@ impl Stack {
             aws,
             clock,
             background,
+            polling,
             servers,
             closing,
             stop,
@@ -157,6 +162,9 @@ impl Stack {
     /// Refuses all requests except those of workers, and stops the sources of events: no new work is accepted, and
     /// none is started. Running messages can end.
     pub async fn close(&self) {
+        if let Some(polling) = &self.polling {
+            polling.abort();
+        }
         self.closing.send_replace(true);
         self.background.stop().await;
     }
@@ -169,6 +177,31 @@ impl Stack {
             let _ = server.await;
         }
     }
+}
+
+/// Creates the demo that the options ask for. That of a real bot has a webhook whose updates are to be fetched.
+async fn demo(
+    options: &StackOptions,
+    operator: &App,
+    url: &str,
+    telegram: &TelegramEmulator,
+) -> anyhow::Result<Option<(Demo, Option<OwnWebhook>)>> {
+    if !options.demo || !options.functions {
+        return Ok(None);
+    }
+    Ok(Some(match &options.real_bot {
+        Some(bot) => {
+            let (demo, webhook) = seed::real_demo(operator, &bot.token).await?;
+            (demo, Some(webhook))
+        }
+        None => (seed::demo(operator, url, telegram).await?, None),
+    }))
+}
+
+/// Starts to fetch the updates of a real bot.
+fn fetch_updates(webhook: OwnWebhook, functions: Router) -> JoinHandle<()> {
+    let OwnWebhook { path, secret, api: bot } = webhook;
+    tokio::spawn(UpdatePoller { bot, functions, path, secret, pause: Arc::new(TokioPause) }.run())
 }
 
 /// A listener on loopback, and its URL.

@@ -26,6 +26,8 @@ pub struct IngressConfig {
     /// Whether the binding of a person decides on agent and conversation. Otherwise each chat has its own conversation
     /// with the bot's agent.
     pub resolve_agent_key_from_binding: Option<bool>,
+    /// Whether people see that the agent is at work: "Thinking…" in a private chat, "typing…" in a group.
+    pub show_activity: Option<bool>,
     /// How many messages a chat may send per minute, in the long run.
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
@@ -55,6 +57,8 @@ pub struct AgentIngressConfig {
     pub fallback_agent_key: Option<Id<AgentKey>>,
     /// Whether the binding of a person decides on agent and conversation.
     pub resolve_agent_key_from_binding: Option<bool>,
+    /// Whether people see that the agent is at work.
+    pub show_activity: Option<bool>,
     /// How many messages a chat may send per minute, in the long run.
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.

@@ -27,6 +27,8 @@ pub struct UpdateAnswer {
     pub pairing: Option<PairingAnswer>,
     /// Whether the person who sent `/start` without a code has an active binding.
     pub known: Option<bool>,
+    /// How many messages `/stop`, or the stop button of a draft, has cancelled.
+    pub cancelled: Option<u64>,
 }
 
 /// What `/start` with a code has done.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use af_aws::objects::Objects;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
-use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
+use af_domain::ids::{AgentKey, BotIdentity, MessageId, WorkerId};
 use af_domain::policy::SIGN_OF_LIFE_INTERVAL;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{Ports, Providers, WiringError};
@@ -28,6 +28,8 @@ use af_runtime::time::TokioTime;
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
 /// How long a function caches an API key. A revoked key may be accepted for this long.
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
+/// The shortest time between two drafts of a message.
+const DRAFT_INTERVAL: Millis = Millis::from_secs(1);
 /// The default first segment of the Telegram webhook's path.
 const WEBHOOK_PATH_PREFIX: &str = "/agent-factory";
 
@@ -109,6 +111,8 @@ pub struct App {
     pub(crate) api_keys: Cache<String, ApiKey>,
     pub(crate) opening_secrets: Cache<&'static str, OpeningSecret>,
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
+    /// The messages whose progress was shown lately.
+    pub(crate) drafts: Cache<MessageId, ()>,
 }
 
 impl App {
@@ -152,6 +156,7 @@ impl App {
             api_keys: Cache::new(API_KEY_GOOD_FOR),
             opening_secrets: Cache::new(opening_secret_cache::GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_INTERVAL),
+            drafts: Cache::new(DRAFT_INTERVAL),
         })
     }
 

@@ -61,6 +61,8 @@ pub struct IngressRules {
     /// Whether the binding of a person decides on agent and conversation. Otherwise each chat has its own conversation
     /// with the bot's agent.
     pub resolve_agent_from_binding: bool,
+    /// Whether people see that the agent is at work.
+    pub show_activity: bool,
     /// How many messages a chat may send.
     pub limit: SenderLimit,
     /// The notice for a person who may not write without a binding. An empty text sends none.
@@ -77,6 +79,7 @@ impl Default for IngressRules {
             require_binding: false,
             fallback_agent: AgentKey::parse("default").expect("a word is an agent key"),
             resolve_agent_from_binding: true,
+            show_activity: true,
             limit: SenderLimit { per_minute: 20, burst: 10 },
             unbound_text: "This chat is not connected with an account yet. To connect it, open the link in your app."
                 .to_owned(),

@@ -160,6 +160,14 @@ pub fn body_hash(parts: &[&str]) -> String {
     data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
 }
 
+/// The message of a stream record, if Telegram has brought it and it is stored in the record's item; `None` for other
+/// records.
+pub fn accepted_from_telegram(image: Option<&BTreeMap<String, serde_json::Value>>) -> Option<MessageId> {
+    let text = |name: &str| image?.get(name)?.get("S")?.as_str();
+    let id = text("pk")?.strip_prefix("M#").filter(|id| id.starts_with("tg:"))?;
+    MessageId::parse(id).ok().filter(|_| text("sk") == Some(ONLY))
+}
+
 impl Store {
     /// Returns a message with its payload, in one query of its partition. Returns `None` if it does not exist
     /// or has expired.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use af_domain::json_text::mended;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,17 @@ pub struct SendMessage<'a> {
     pub message_thread_id: Option<i64>,
 }
 
+/// The parameters of `sendMessageDraft`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendDraft<'a> {
+    /// The private chat.
+    pub chat_id: i64,
+    /// The identity of the draft in its chat, not zero. A call with the same id changes the draft.
+    pub draft_id: i64,
+    /// At most 4096 characters of plain text. An empty text shows a placeholder, "Thinking…".
+    pub text: &'a str,
+}
+
 /// A sent message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct SentMessage {
@@ -214,6 +226,15 @@ impl Bot {
         self.call::<bool>("sendChatAction", &body).await.map(|_| ())
     }
 
+    /// Shows a draft in a private chat for half a minute, with a button that stops the agent. A press of the button is the
+    /// update `stopped_message_generation`.
+    pub async fn send_draft(&self, draft: &SendDraft<'_>) -> Result<(), TelegramError> {
+        let body = serde_json::json!({
+            "chat_id": draft.chat_id, "draft_id": draft.draft_id, "text": draft.text, "can_stop": true,
+        });
+        self.call::<bool>("sendMessageDraft", &body).await.map(|_| ())
+    }
+
     /// Returns the token if it is safe in a URL. A slash or a question mark in it would change the request.
     pub(crate) fn token(&self) -> Result<&str, TelegramError> {
         Some(self.token.expose_secret()).filter(|token| is_token(token)).ok_or(TelegramError::Unauthorized)
@@ -224,18 +245,29 @@ impl Bot {
         method: &str,
         body: &serde_json::Value,
     ) -> Result<T, TelegramError> {
+        self.call_within(method, body, REQUEST_TIMEOUT, MAX_ANSWER_BYTES).await
+    }
+
+    pub(crate) async fn call_within<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        body: &serde_json::Value,
+        timeout: Duration,
+        max_answer_bytes: usize,
+    ) -> Result<T, TelegramError> {
         let token = self.token()?;
         let url = format!("{}/bot{token}/{method}", self.api.base_url);
-        let request = self.api.http.post(url).timeout(REQUEST_TIMEOUT).json(body);
+        let request = self.api.http.post(url).timeout(timeout).json(body);
         let response = request.send().await.map_err(TelegramError::transport)?;
         let status = response.status().as_u16();
-        let bytes = read_bounded(response, MAX_ANSWER_BYTES).await?.ok_or(TelegramError::Unreadable)?;
-        match serde_json::from_slice::<Answer<T>>(&bytes) {
+        let bytes = read_bounded(response, max_answer_bytes).await?.ok_or(TelegramError::Unreadable)?;
+        let answer = mended(&bytes);
+        match serde_json::from_str::<Answer<T>>(&answer) {
             Ok(Answer { ok: true, result: Some(result) }) => Ok(result),
             Ok(Answer { ok: true, result: None }) => Err(TelegramError::Unreadable),
             // The error page of a proxy is not JSON, but its status code is still usable.
             Ok(Answer { ok: false, .. }) => {
-                Err(serde_json::from_slice::<Refusal>(&bytes).unwrap_or_default().into_error(status, token))
+                Err(serde_json::from_str::<Refusal>(&answer).unwrap_or_default().into_error(status, token))
             }
             Err(_) if status >= 400 => Err(Refusal::default().into_error(status, token)),
             Err(_) => Err(TelegramError::Unreadable),

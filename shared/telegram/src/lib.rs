@@ -10,16 +10,18 @@ pub mod error;
 pub mod files;
 pub mod markup;
 pub mod pause;
+pub mod polling;
 pub mod split;
 pub mod update;
 
 pub use client::{
-    Bot, BotApi, BotUser, ChatAction, ParseMode, SendMessage, SentMessage, SetWebhook, WebhookInfo,
-    http_client, is_token,
+    Bot, BotApi, BotUser, ChatAction, ParseMode, SendDraft, SendMessage, SentMessage, SetWebhook,
+    WebhookInfo, http_client, is_token,
 };
 pub use error::{TelegramError, is_markup_problem, is_topic_problem};
 pub use files::{Downloaded, RemoteFile};
 pub use markup::{Markup, TextPart, text_parts};
 pub use pause::{Pause, TokioPause};
+pub use polling::FetchedUpdate;
 pub use split::split;
-pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, read};
+pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, StopBy, read};

@@ -11,13 +11,17 @@ use af_domain::json_text::mended;
 use serde_json::Value;
 
 mod content;
+mod stop;
 mod wire;
 
+pub use stop::StopBy;
+
 use content::{Media, one_line};
+use stop::pressed_stop;
 use wire::{Message, Update};
 
 /// The kinds of updates to request from Telegram.
-pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message"];
+pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message", "stopped_message_generation"];
 
 /// The largest original JSON that a message keeps. It is a copy for convenience, and must not displace the text.
 pub const MAX_RAW_BYTES: usize = 16 * 1024;
@@ -48,7 +52,7 @@ pub struct Origin {
     pub user_id: i64,
     /// The user name of the sender without `@`, if any.
     pub username: Option<String>,
-    /// The message id within its chat.
+    /// The message id within its chat; 0 for an update without a message.
     pub message_id: i64,
     /// The topic of the forum to which the message belongs. The general topic has no number.
     pub topic: Option<i64>,
@@ -132,10 +136,12 @@ pub enum Ingress {
         /// The sender and the chat.
         origin: Origin,
     },
-    /// `/stop`: cancel all queued and running messages of the chat's conversation.
+    /// All queued and running messages of the chat's conversation are to be cancelled.
     Stop {
-        /// The sender and the chat.
+        /// The sender and the chat. A pressed button has no sender, so its chat is named instead.
         origin: Origin,
+        /// How a person has asked for it.
+        by: StopBy,
     },
     /// A group became a supergroup, which has another chat id.
     Migrated {
@@ -172,7 +178,10 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     let (message, edited) = match (update.message, update.edited_message) {
         (Some(message), _) => (message, false),
         (None, Some(message)) => (message, true),
-        (None, None) => return Err("unsupported_update"),
+        (None, None) => {
+            let pressed = update.stopped_message_generation.ok_or("unsupported_update")?;
+            return pressed_stop(update_id, &pressed);
+        }
     };
     let chat = message.chat.as_ref().ok_or("no_chat")?;
     let chat_id = chat.id.ok_or("no_chat")?;
@@ -313,7 +322,7 @@ fn metadata(bot: &BotIdentity, who: &Origin, message: &Message) -> BTreeMap<Stri
 enum Word<'a> {
     Start(&'a str),
     BareStart { malformed: bool },
-    Stop,
+    Stop { bot: Option<String> },
 }
 
 impl Word<'_> {
@@ -321,7 +330,7 @@ impl Word<'_> {
         match self {
             Word::Start(code) => Ingress::PairingStart { code: code.to_owned(), origin },
             Word::BareStart { malformed } => Ingress::BareStart { malformed, origin },
-            Word::Stop => Ingress::Stop { origin },
+            Word::Stop { bot } => Ingress::Stop { origin, by: StopBy::Command { bot } },
         }
     }
 }
@@ -336,7 +345,8 @@ fn parse_command(text: &str) -> Option<Word<'_>> {
         });
     }
     // "/stop the press" is a message for the agent and must not be dropped.
-    argument(text, "/stop").filter(|rest| rest.trim().is_empty()).map(|_| Word::Stop)
+    argument(text, "/stop").filter(|rest| rest.trim().is_empty())?;
+    Some(Word::Stop { bot: text.trim_end().strip_prefix("/stop@").map(str::to_owned) })
 }
 
 /// Returns the text after `command` (and the bot's name); `None` if `text` is not that command.

@@ -6,6 +6,7 @@ pub mod bots;
 pub mod chat;
 pub mod config;
 pub mod conversations;
+pub mod outbox;
 pub mod pairing;
 pub mod provider;
 pub mod queue;

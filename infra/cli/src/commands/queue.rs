@@ -1,7 +1,7 @@
 //! `queue`: counts and lists messages, shows one, retries and cancels.
 
 use af_api::id::Id;
-use af_api::messages::{AttemptBody, CancelBody, MessageBody, MessageWithAttempts};
+use af_api::messages::{AttemptBody, CancelBody, DeliveryBody, MessageBody, MessageWithAttempts};
 use af_api::pages::{Limit, Page};
 use af_api::queue::{
     MalformedConversation, QueueQuery, QueueStats, QueueStatus, RecoverAnswer, RecoverRequest,
@@ -11,6 +11,7 @@ use af_domain::ids::{AgentKey, ConversationId};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::outbox::parts;
 use crate::api::{Answer, Api, segment};
 use crate::output;
 
@@ -182,6 +183,8 @@ async fn list(api: &Api, query: &QueueQuery) -> anyhow::Result<()> {
 
 fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
     let number = |number: Option<u64>| number.map(|n| n.to_string());
+    let delivery = message.delivery;
+    let of_delivery = |field: fn(&DeliveryBody) -> Option<String>| delivery.as_ref().and_then(field);
     output::fields([
         ("messageId", Some(message.message_id)),
         ("conversationId", Some(message.conversation_id)),
@@ -196,6 +199,10 @@ fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
         ("progress", message.progress),
         ("lastError", message.last_error),
         ("reply", message.reply),
+        ("delivery", of_delivery(|delivery| Some(delivery.state.clone()))),
+        ("chat", of_delivery(|delivery| Some(delivery.chat.clone()))),
+        ("deliveryReason", of_delivery(|delivery| delivery.reason.clone())),
+        ("deliveryParts", of_delivery(|delivery| Some(parts(&delivery.parts)))),
     ]);
     let attempts: Vec<_> = attempt_log.into_iter().map(attempt).collect();
     if !attempts.is_empty() {

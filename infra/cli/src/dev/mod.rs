@@ -1,6 +1,7 @@
 //! `dev`: the whole bundle on one machine.
 
 mod clock;
+mod real_bot;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -62,6 +63,13 @@ pub struct Dev {
     /// Program that answers messages (bundle as JSON on standard input, reply on standard output) instead of an echo
     #[arg(long, value_name = "PROGRAM")]
     agent_command: Option<PathBuf>,
+    /// A real bot for the agent `demo`: the file has the token that BotFather has issued. Its updates are fetched, so that no
+    /// public address is needed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_demo", "no_functions"])]
+    telegram_token_file: Option<PathBuf>,
+    /// The Bot API of the real bot
+    #[arg(long, value_name = "URL", default_value = real_bot::API_URL, requires = "telegram_token_file")]
+    telegram_api_url: String,
     /// The template to run; `infra/template.yaml` here, or the one this program was built with
     #[arg(long)]
     template: Option<PathBuf>,
@@ -106,6 +114,8 @@ impl Dev {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
 
+        let real_bot = self.telegram_token_file.as_deref();
+        let real_bot = real_bot.map(|file| real_bot::read(file, &self.telegram_api_url)).transpose()?;
         let folder = self.folder(&target.data_dir)?;
         let clock = match &folder.kept_in {
             Some(dir) => VirtualClock::kept_in(dir)?,
@@ -123,6 +133,7 @@ impl Dev {
             worker_env: self.worker_env()?,
             functions: !self.no_functions,
             demo: !self.no_demo,
+            real_bot,
         })
         .await?;
         let announced = folder.home.announce(&stack);
@@ -234,6 +245,9 @@ fn welcome(file: &DevFile, dir: &Path) {
     if let Some(demo) = &file.demo {
         let is_default = dir == Path::new(DATA_DIR);
         let at = if is_default { String::new() } else { format!(" --data-dir {}", dir.display()) };
+        if demo.chat_id.is_none() {
+            output::line(&format!("\nwrite to https://t.me/{}, or", demo.bot_username));
+        }
         output::line("\ntry, in another terminal:");
         output::line(&format!("  cargo run --{at} chat {} \"hello\"", demo.agent_key));
         output::line(&format!("  cargo run --{at} workers list"));

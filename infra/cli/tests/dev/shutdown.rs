@@ -24,7 +24,7 @@ async fn a_stopped_dev_leaves_no_worker_behind_while_messages_arrive() {
 
 #[tokio::test]
 async fn trace_never_logs_secrets() {
-    let dev = Dev::start_traced().await;
+    let dev = Dev::start_traced(&[]).await;
     let value = "a-secret-value-of-an-agent-0123456789";
     let (status, _) =
         dev.call("PUT", "/v1/secrets/model.apiKey", Some(json!({"plaintextValue": value}))).await;

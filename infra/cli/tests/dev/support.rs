@@ -36,8 +36,8 @@ impl Dev {
     }
 
     /// Starts it with the most verbose log, in the file `data.log` beside its folder.
-    pub async fn start_traced() -> Dev {
-        Self::start_with(&[], Log::Trace).await
+    pub async fn start_traced(args: &[&str]) -> Dev {
+        Self::start_with(args, Log::Trace).await
     }
 
     async fn start_with(args: &[&str], log: Log) -> Dev {

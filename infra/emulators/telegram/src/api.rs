@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use crate::answer::{ApiError, Success};
 use crate::params::Params;
 use crate::records::SentKind;
-use crate::{TelegramEmulator, files, hooks, sending, token, updates};
+use crate::{TelegramEmulator, drafts, files, hooks, sending, token, updates};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -58,6 +58,8 @@ async fn dispatch(
         "sendmessage" => sending::message(inner, bot, params),
         "sendaudio" => sending::file(inner, bot, params, SentKind::Audio, "audio"),
         "senddocument" => sending::file(inner, bot, params, SentKind::Document, "document"),
+        "sendmessagedraft" => drafts::text(inner, bot, params),
+        "sendrichmessagedraft" => drafts::rich(inner, bot, params),
         "sendchataction" => sending::chat_action(inner, bot, params),
         "getfile" => files::get(inner, bot, params),
         "getupdates" => updates::get(inner, bot, params).await,

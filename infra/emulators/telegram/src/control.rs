@@ -27,6 +27,8 @@ pub(super) fn router(telegram: TelegramEmulator) -> Router {
         .route("/telegram/outbox", get(outbox))
         .route("/telegram/updates", get(updates))
         .route("/telegram/actions", get(actions))
+        .route("/telegram/drafts", get(drafts))
+        .route("/telegram/stops", post(stops))
         .route("/telegram/bots", post(bots))
         .route("/telegram/files", post(files).layer(DefaultBodyLimit::max(MAX_FILE_BYTES)))
         .route("/telegram/faults", post(faults))
@@ -46,7 +48,9 @@ impl Refused {
 impl From<TelegramEmulatorError> for Refused {
     fn from(error: TelegramEmulatorError) -> Self {
         let status = match error {
-            TelegramEmulatorError::UnknownBot(_) => StatusCode::NOT_FOUND,
+            TelegramEmulatorError::UnknownBot(_) | TelegramEmulatorError::NoStopButton { .. } => {
+                StatusCode::NOT_FOUND
+            }
             TelegramEmulatorError::NotAToken => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -104,8 +108,9 @@ impl MessageBody {
             }
             Some(raw) => {
                 // This is used only for the order within a chat. Updates without a chat have their own order.
-                let named =
-                    ["message", "edited_message"].iter().find_map(|kind| raw[kind]["chat"]["id"].as_i64());
+                let named = ["message", "edited_message", "stopped_message_generation"]
+                    .iter()
+                    .find_map(|kind| raw[kind]["chat"]["id"].as_i64());
                 (chat.or(named).unwrap_or_default(), user_id.unwrap_or_default())
             }
             None => {
@@ -171,6 +176,39 @@ async fn actions(State(telegram): State<TelegramEmulator>, Query(query): Query<L
     actions.retain(|action| query.chat_id.is_none_or(|chat| chat == action.chat_id));
     let surplus = actions.len().saturating_sub(query.limit());
     Json(json!({"actions": actions.split_off(surplus)}))
+}
+
+async fn drafts(State(telegram): State<TelegramEmulator>, Query(query): Query<ListQuery>) -> Json<Value> {
+    let mut drafts = telegram.drafts();
+    let bot = query.bot_identity.map(|bot| bot.to_string());
+    drafts.retain(|draft| {
+        query.chat_id.is_none_or(|chat| chat == draft.chat_id)
+            && bot.as_ref().is_none_or(|bot| *bot == draft.bot_identity)
+    });
+    let surplus = drafts.len().saturating_sub(query.limit());
+    Json(json!({"drafts": drafts.split_off(surplus)}))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StopBody {
+    bot_identity: Value,
+    chat_id: Value,
+    draft_id: Value,
+}
+
+/// A person presses the stop button below a draft.
+async fn stops(
+    State(telegram): State<TelegramEmulator>,
+    body: Body<StopBody>,
+) -> Result<Json<Pushed>, Refused> {
+    let Json(body) = body?;
+    let needed = |name: &str, value: &Value| {
+        id(name, value)?.ok_or_else(|| Refused::invalid(format!("{name} is missing")))
+    };
+    let bot = needed("botIdentity", &body.bot_identity)?;
+    let (chat, draft) = (needed("chatId", &body.chat_id)?, needed("draftId", &body.draft_id)?);
+    Ok(Json(telegram.press_stop(bot, chat, draft).await?))
 }
 
 #[derive(Debug, Deserialize)]

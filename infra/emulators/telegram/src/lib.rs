@@ -14,6 +14,7 @@ mod answer;
 mod api;
 mod arrival;
 mod control;
+mod drafts;
 mod faults;
 mod files;
 mod hooks;
@@ -42,7 +43,7 @@ use tokio::sync::watch;
 
 pub use faults::Fault;
 pub use files::StoredFile;
-pub use records::{ChatActionRecord, OutboxMessage, SentKind};
+pub use records::{ChatActionRecord, DraftRecord, OutboxMessage, SentKind};
 
 use faults::Faults;
 use journal::Journal;
@@ -97,6 +98,14 @@ pub enum TelegramEmulatorError {
     /// No bot has this identity.
     #[error("there is no bot {0}")]
     UnknownBot(i64),
+    /// The chat shows no such draft, or the draft has no stop button.
+    #[error("the chat {chat} shows no draft {draft} with a stop button")]
+    NoStopButton {
+        /// The chat.
+        chat: i64,
+        /// The draft.
+        draft: i64,
+    },
 }
 
 /// A bot of the emulator.
@@ -250,6 +259,11 @@ impl TelegramEmulator {
     /// The latest chat actions ("typing"), oldest first. They are in memory only.
     pub fn chat_actions(&self) -> Vec<ChatActionRecord> {
         self.inner.lock().state.chat_actions()
+    }
+
+    /// The drafts in their newest state, by the time of their last change. They are in memory only.
+    pub fn drafts(&self) -> Vec<DraftRecord> {
+        self.inner.lock().state.drafts()
     }
 
     /// Answers the next `times` calls of `method` with `fault`. Faults are in memory only.

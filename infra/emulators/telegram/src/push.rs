@@ -8,11 +8,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use af_domain::time::Millis;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::arrival::{Arrival, Pushed, body_of};
-use super::records::{Event, Outcome, UpdateRecord};
+use super::records::{DraftRecord, Event, Outcome, UpdateRecord};
+use super::sending::chat_type;
 use super::{Core, Inner, TelegramEmulator, TelegramEmulatorError};
 
 /// The header that proves that an update comes from Telegram.
@@ -92,6 +93,49 @@ impl TelegramEmulator {
             Ok(Err(_)) => none("the webhook was deleted"),
             Err(_) => none("an earlier update of this chat is still on its way"),
         })
+    }
+}
+
+impl TelegramEmulator {
+    /// A person presses the stop button of a draft. The draft disappears, unless the bot keeps it.
+    pub(super) async fn press_stop(
+        &self,
+        bot: i64,
+        chat_id: i64,
+        draft_id: i64,
+    ) -> Result<Pushed, TelegramEmulatorError> {
+        let now = self.inner.clock.now().as_millis();
+        let identity = bot.to_string();
+        let thread = {
+            let mut core = self.inner.lock();
+            let mut drafts = core.state.drafts_in(&identity, chat_id);
+            let is_pressed =
+                |d: &&mut DraftRecord| d.draft_id == draft_id && d.can_stop && d.shown_until > now;
+            let none = TelegramEmulatorError::NoStopButton { chat: chat_id, draft: draft_id };
+            let draft = drafts.find(is_pressed).ok_or(none)?;
+            draft.can_stop = false;
+            if !draft.keep_on_stop {
+                draft.shown_until = now;
+            }
+            draft.message_thread_id
+        };
+        let mut pressed = json!({"chat": {"id": chat_id, "type": chat_type(chat_id)}, "draft_id": draft_id});
+        if let Some(thread) = thread {
+            pressed["message_thread_id"] = thread.into();
+        }
+        let raw = Some(json!({"stopped_message_generation": pressed}));
+        self.arrive(Arrival {
+            bot,
+            chat_id,
+            user_id: chat_id,
+            text: String::new(),
+            username: None,
+            chat_type: None,
+            update_id: None,
+            file: None,
+            raw,
+        })
+        .await
     }
 }
 

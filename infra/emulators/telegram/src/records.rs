@@ -118,6 +118,33 @@ pub struct ChatActionRecord {
     pub at: u64,
 }
 
+/// The newest state of a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DraftRecord {
+    /// The bot.
+    pub bot_identity: String,
+    /// The private chat.
+    pub chat_id: i64,
+    /// The id that the bot has chosen.
+    pub draft_id: i64,
+    /// The text as it was sent, or the placeholder.
+    pub text: String,
+    /// The topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_thread_id: Option<i64>,
+    /// Whether the person can press a stop button.
+    pub can_stop: bool,
+    /// Whether the draft stays after the button is pressed.
+    pub keep_on_stop: bool,
+    /// The number of calls for this draft.
+    pub changes: u64,
+    /// The time of the last change in milliseconds since the epoch, by the clock of the emulator.
+    pub at: u64,
+    /// When the draft disappears, at the latest.
+    pub shown_until: u64,
+}
+
 /// A file for `getFile`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

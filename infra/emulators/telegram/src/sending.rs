@@ -8,7 +8,7 @@ use super::records::{ChatActionRecord, Event, OutboxMessage, SentKind};
 use super::{Inner, html};
 
 /// Longest text, in characters after entity parsing.
-const MAX_TEXT_CHARS: usize = 4_096;
+pub(super) const MAX_TEXT_CHARS: usize = 4_096;
 /// Longest caption, in characters after entity parsing.
 const MAX_CAPTION_CHARS: usize = 1_024;
 /// The length of a generated file id, which is about that of real ones.
@@ -137,7 +137,7 @@ fn send(inner: &Inner, bot: i64, params: &Params, draft: Draft, content: Value) 
 }
 
 /// The visible text: parsed by its mode, without white space at its ends.
-fn visible(params: &Params, text: &str) -> Result<String, ApiError> {
+pub(super) fn visible(params: &Params, text: &str) -> Result<String, ApiError> {
     let mode = params.text("parse_mode").unwrap_or_default();
     let parsed = match mode.to_ascii_lowercase().as_str() {
         "html" => html::visible(text)

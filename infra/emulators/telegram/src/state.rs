@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::Value;
 
 use super::EmulatedBot;
-use super::records::{ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, Webhook};
+use super::records::{
+    ChatActionRecord, DraftRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, Webhook,
+};
 
 /// The most messages in the outbox; the oldest are removed first. A test run of many thousand messages fits.
 const MAX_OUTBOX: usize = 20_000;
@@ -13,6 +15,8 @@ const MAX_OUTBOX: usize = 20_000;
 const MAX_SETTLED_UPDATES: usize = 1_000;
 /// The most chat actions in lists.
 const MAX_CHAT_ACTIONS: usize = 1_000;
+/// The most drafts in lists.
+const MAX_DRAFTS: usize = 1_000;
 
 /// A bot with its webhook, chats and files.
 #[derive(Debug, Default)]
@@ -35,6 +39,7 @@ pub(super) struct State {
     last_serial: u64,
     outbox: VecDeque<OutboxMessage>,
     chat_actions: VecDeque<ChatActionRecord>,
+    drafts: VecDeque<DraftRecord>,
     files: BTreeMap<String, FileRecord>,
 }
 
@@ -59,6 +64,10 @@ impl State {
             Event::Sent(message) => {
                 let bot_id = message.bot_identity.parse().unwrap_or_default();
                 self.seen(bot_id, message.chat_id, message.message_id);
+                // The message takes the place of the drafts.
+                for draft in self.drafts_in(&message.bot_identity, message.chat_id) {
+                    draft.shown_until = draft.shown_until.min(message.at);
+                }
                 self.outbox.push_back(message);
                 if self.outbox.len() > MAX_OUTBOX {
                     self.outbox.pop_front();
@@ -196,6 +205,30 @@ impl State {
     /// The latest chat actions, oldest first.
     pub fn chat_actions(&self) -> Vec<ChatActionRecord> {
         self.chat_actions.iter().cloned().collect()
+    }
+
+    /// Records a draft, or the change of one.
+    pub fn note_draft(&mut self, mut draft: DraftRecord) {
+        let known = |d: &DraftRecord| {
+            d.draft_id == draft.draft_id && d.chat_id == draft.chat_id && d.bot_identity == draft.bot_identity
+        };
+        if let Some(before) = self.drafts.iter().position(known).and_then(|at| self.drafts.remove(at)) {
+            draft.changes += before.changes;
+        }
+        self.drafts.push_back(draft);
+        if self.drafts.len() > MAX_DRAFTS {
+            self.drafts.pop_front();
+        }
+    }
+
+    /// The drafts, by the time of their last change.
+    pub fn drafts(&self) -> Vec<DraftRecord> {
+        self.drafts.iter().cloned().collect()
+    }
+
+    /// The drafts of a bot in a chat.
+    pub fn drafts_in(&mut self, bot: &str, chat: i64) -> impl Iterator<Item = &mut DraftRecord> {
+        self.drafts.iter_mut().filter(move |draft| draft.chat_id == chat && draft.bot_identity == bot)
     }
 
     /// The newest `limit` messages that match, oldest first.

@@ -18,7 +18,7 @@ pub struct HeartbeatRequest {
     pub lease_id: String,
     /// The fence of the lease.
     pub fence: u64,
-    /// A line about the worker's progress, shown with the message.
+    /// A line about the worker's progress, shown with the message and as the draft of its reply in a private Telegram chat.
     pub progress: Option<String>,
 }
 

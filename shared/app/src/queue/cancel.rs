@@ -1,6 +1,6 @@
 //! Cancel: ends a waiting message or a dead letter at once, and a running message through its worker.
 
-use af_domain::ids::{ConsumerUserId, MessageId};
+use af_domain::ids::{ConsumerUserId, ConversationKey, MessageId};
 use af_domain::message::{Message, MessageStatus};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
@@ -46,6 +46,24 @@ pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled> {
 pub async fn cancel_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) -> Result<Cancelled> {
     message_of_user(app, user, id).await?;
     cancel(app, id).await
+}
+
+/// Cancels what waits and what runs in a conversation, and returns the number of messages. A message that ends meanwhile
+/// is not counted. The loop ends with the queue, whose length `queue.maxPendingPerConversation` limits.
+pub async fn cancel_all(app: &App, key: &ConversationKey) -> Result<u64> {
+    let Some(before) = app.store.conversation(key, true).await? else { return Ok(0) };
+    // What waits ends first, so that it does not begin when the running message ends.
+    let waiting = before.queue.entries().iter().map(|entry| &entry.message);
+    let running = before.lease.iter().filter(|lease| !lease.cancelled).map(|lease| &lease.entry.message);
+    let mut cancelled = 0;
+    for id in waiting.chain(running) {
+        match cancel(app, id).await {
+            Ok(_) => cancelled += 1,
+            Err(AppError::Refused(refusal)) if matches!(refusal.code, Code::Conflict | Code::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(cancelled)
 }
 
 async fn dead(app: &App, message: &Message) -> Result<Option<Cancelled>> {

@@ -14,6 +14,9 @@ use crate::{App, Result};
 /// A record of the table's stream, limited to the needed fields.
 #[derive(Debug, Deserialize)]
 pub struct StreamRecord {
+    /// `INSERT`, `MODIFY` or `REMOVE`.
+    #[serde(default, rename = "eventName")]
+    pub event_name: String,
     /// The change.
     pub dynamodb: StreamChange,
 }
@@ -47,7 +50,7 @@ impl StreamChange {
 /// is repeated with another write.
 pub async fn count(app: &App, records: &[StreamRecord]) -> Result<()> {
     let mut change = Counters::default();
-    for StreamRecord { dynamodb: record } in records {
+    for StreamRecord { dynamodb: record, .. } in records {
         match change_of(record) {
             Ok((before, after)) => {
                 change.add(&after);

@@ -11,7 +11,7 @@ mod retry_all;
 mod stats;
 mod why;
 
-pub use cancel::{Cancelled, cancel, cancel_of_user};
+pub use cancel::{Cancelled, cancel, cancel_all, cancel_of_user};
 pub use list::{dead_letters, of_conversation};
 pub use retry::retry;
 pub use retry_all::{Which, retry_all};

@@ -47,6 +47,7 @@ pub async fn show(app: &App) -> Result<IngressConfig> {
         require_binding: Some(rules.require_binding),
         fallback_agent_key: Some(Id(rules.fallback_agent)),
         resolve_agent_key_from_binding: Some(rules.resolve_agent_from_binding),
+        show_activity: Some(rules.show_activity),
         max_per_minute: Some(rules.limit.per_minute),
         max_burst: Some(rules.limit.burst),
         unbound_text: Some(rules.unbound_text),

@@ -55,6 +55,7 @@ fn changed<'v>(rules: &IngressRules, field: impl Fn(&str) -> Option<&'v Value>) 
     put(&mut rules.require_binding, field("requireBinding").and_then(Value::as_bool));
     put(&mut rules.fallback_agent, text("fallbackAgentKey").and_then(|key| AgentKey::parse(key).ok()));
     put(&mut rules.resolve_agent_from_binding, field("resolveAgentKeyFromBinding").and_then(Value::as_bool));
+    put(&mut rules.show_activity, field("showActivity").and_then(Value::as_bool));
     put(&mut rules.limit.per_minute, field("maxPerMinute").and_then(Value::as_u64));
     put(&mut rules.limit.burst, field("maxBurst").and_then(Value::as_u64));
     put(&mut rules.unbound_text, text("unboundText").map(str::to_owned));

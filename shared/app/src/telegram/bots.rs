@@ -85,18 +85,11 @@ pub async fn configure_webhook(
     agent: &AgentKey,
     public_url: &str,
 ) -> Result<WebhookAnswer, AppError> {
-    let profile = profiles::get(app, agent).await?;
-    let no_bot =
-        || Refusal::new(Code::NotConfigured, format!("agent {agent} has no bot; import its token first"));
-    let name = profile.bot.ok_or_else(no_bot)?;
-    let token = app.secrets.get(&bot_token_ref(agent), app.now()).await?.ok_or_else(no_bot)?;
-    let bot = app.store.bot(&name.identity).await?.ok_or_else(no_bot)?;
-    let url = webhook_url(app, public_url, &name.identity);
-    let secret = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
-    let hash = Sha256::digest(secret.expose_secret().as_bytes()).into();
+    let (bot, token) = bot_of(app, agent).await?;
+    let url = webhook_url(app, public_url, &bot.identity);
     // The secret is stored before Telegram learns it, so that the first update with the new secret is
     // accepted.
-    app.store.rotate_webhook_secret(&bot, hash, app.now() + PREVIOUS_WEBHOOK_SECRET).await?;
+    let secret = new_webhook_secret(app, &bot).await?;
     let api = telegram(app)?.bot(&token);
     let webhook = SetWebhook {
         url: &url,
@@ -127,6 +120,57 @@ pub async fn configure_webhook(
         last_error_message: info.last_error_message,
         last_error_date: info.last_error_date.map(|secs| secs * 1_000),
     })
+}
+
+/// The webhook of a bot for a program that fetches the updates from Telegram itself.
+#[derive(Debug)]
+pub struct OwnWebhook {
+    /// The path of the webhook.
+    pub path: String,
+    /// Its secret.
+    pub secret: SecretString,
+    /// The client of the bot.
+    pub api: af_telegram::Bot,
+}
+
+/// Prepares the webhook of an agent's bot for a program that fetches the updates from Telegram itself, and makes the bot
+/// ready for pairing.
+///
+/// # Errors
+/// Returns a refusal if the agent has no bot, or Telegram pushes the updates of the bot to a webhook.
+pub async fn open_webhook(app: &App, agent: &AgentKey) -> Result<OwnWebhook, AppError> {
+    let (bot, token) = bot_of(app, agent).await?;
+    let api = telegram(app)?.bot(&token);
+    let info = api.get_webhook_info().await.map_err(telegram_error)?;
+    if !info.url.is_empty() {
+        let detail = format!(
+            "Telegram sends the updates of this bot to {}; use another bot, or delete that webhook first",
+            info.url
+        );
+        return Err(Refusal::new(Code::BotConflict, detail).into());
+    }
+    let secret = new_webhook_secret(app, &bot).await?;
+    app.store.webhook_ready(&bot.identity, Some(app.now())).await?;
+    Ok(OwnWebhook { path: webhook_url(app, "", &bot.identity), secret, api })
+}
+
+/// The bot of an agent, and its token.
+async fn bot_of(app: &App, agent: &AgentKey) -> Result<(Bot, SecretString), AppError> {
+    let profile = profiles::get(app, agent).await?;
+    let no_bot =
+        || Refusal::new(Code::NotConfigured, format!("agent {agent} has no bot; import its token first"));
+    let name = profile.bot.ok_or_else(no_bot)?;
+    let token = app.secrets.get(&bot_token_ref(agent), app.now()).await?.ok_or_else(no_bot)?;
+    let bot = app.store.bot(&name.identity).await?.ok_or_else(no_bot)?;
+    Ok((bot, token))
+}
+
+/// Gives the webhook of `bot` a new secret. The previous one stays valid for a while.
+async fn new_webhook_secret(app: &App, bot: &Bot) -> Result<SecretString, AppError> {
+    let secret = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
+    let hash = Sha256::digest(secret.expose_secret().as_bytes()).into();
+    app.store.rotate_webhook_secret(bot, hash, app.now() + PREVIOUS_WEBHOOK_SECRET).await?;
+    Ok(secret)
 }
 
 /// Whether `given` is the current secret of `bot`'s webhook, or the previous one before it expires. The

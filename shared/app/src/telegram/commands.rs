@@ -23,6 +23,11 @@ pub enum Answered {
     },
     /// The person is not bound by this command.
     NotPaired(PairingError),
+    /// The agent was stopped in the chat.
+    Stopped {
+        /// The messages that were cancelled. A running one ends with its worker's next heartbeat.
+        cancelled: u64,
+    },
     /// The person has greeted the bot.
     Greeted {
         /// Whether the person, or the chat, has an active binding.

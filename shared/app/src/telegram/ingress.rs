@@ -7,7 +7,7 @@ use af_telegram::update::{Ingress, read};
 
 use crate::telegram::bots::is_webhook_secret;
 pub use crate::telegram::handled::{Change, Handled, Rejection};
-use crate::telegram::{commands, messages, route};
+use crate::telegram::{commands, messages, route, stop};
 use crate::{App, Result};
 
 /// Handles the update in `body`, which arrived at the webhook of `bot` with `secret` in its header.
@@ -51,7 +51,7 @@ async fn meaning(app: &App, bot: &Bot, ingress: Ingress) -> Result<Handled> {
             let ignored = Handled::ignored("start_command");
             Ok(commands::start(app, bot, &origin).await?.map_or(ignored, Handled::Command))
         }
-        Ingress::Stop { .. } => Ok(Handled::ignored("stop_command")),
+        Ingress::Stop { origin, by } => stop::stop(app, bot, &origin, &by).await,
     }
 }
 

@@ -3,6 +3,7 @@
 mod albums;
 pub mod bots;
 pub mod commands;
+pub mod drafts;
 mod edits;
 mod handled;
 pub mod ingress;
@@ -10,3 +11,4 @@ mod messages;
 pub(crate) mod notices;
 mod payload;
 mod route;
+mod stop;

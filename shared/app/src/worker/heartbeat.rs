@@ -9,6 +9,7 @@ use super::control::Control;
 use super::redact::redact;
 use crate::conversations::recover::recover;
 use crate::settings::policies;
+use crate::telegram::drafts::show_progress;
 use crate::{App, Result};
 
 /// Most characters of a progress line that are stored. It is shown while the message runs.
@@ -58,9 +59,13 @@ pub async fn heartbeat(
         });
     };
     let policies = policies::for_agent(app, &conversation.agent).await?;
+    let cancelled = conversation.lease.as_ref().is_some_and(|l| l.cancelled);
+    if let Some(progress) = progress.filter(|_| !cancelled) {
+        show_progress(app, message, &progress).await;
+    }
     Ok(Beat {
         held: true,
-        cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),
+        cancelled,
         lease_expires_at: conversation.lease.as_ref().map(|l| l.expires_at),
         control: Control::of_owner_until(app, &conversation, worker, &policies).await?,
         next_heartbeat: policies.lease.heartbeat_interval,

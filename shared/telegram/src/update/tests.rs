@@ -227,8 +227,9 @@ fn start_without_a_usable_code_is_bare_or_malformed() {
 
 #[test]
 fn only_a_single_stop_is_a_command() {
-    for written in ["/stop", "/stop ", "/stop@my_bot"] {
-        assert!(matches!(of(&text(written)), Ingress::Stop { .. }), "{written}");
+    for (written, named) in [("/stop", None), ("/stop ", None), ("/stop@my_bot\n", Some("my_bot"))] {
+        let Ingress::Stop { by, .. } = of(&text(written)) else { panic!("{written}") };
+        assert_eq!(by, StopBy::Command { bot: named.map(str::to_owned) }, "{written}");
     }
     for written in [
         "/stop the press",
@@ -241,6 +242,20 @@ fn only_a_single_stop_is_a_command() {
     ] {
         assert_eq!(incoming(&text(written)).text, written);
     }
+}
+
+#[test]
+fn a_pressed_button_stops_the_chat_or_the_topic_of_its_draft() {
+    let pressed = |fields: Value| json!({"update_id": 4, "stopped_message_generation": fields});
+    let chat = json!({"id": 99, "type": "private", "first_name": "U"});
+    let Ingress::Stop { origin, by } = of(&pressed(json!({"chat": chat, "draft_id": 7}))) else { panic!() };
+    assert_eq!((origin.chat_id, origin.user_id, origin.topic, by), (99, 99, None, StopBy::Button));
+    assert!(origin.is_private());
+    let topic = pressed(json!({"chat": {"id": -100}, "message_thread_id": 3, "draft_id": 7}));
+    let Ingress::Stop { origin, .. } = of(&topic) else { panic!() };
+    assert_eq!((origin.chat_type.as_str(), origin.topic), ("group", Some(3)));
+    assert_eq!(ignored(&pressed(json!({"draft_id": 7}))), "no_chat");
+    assert_eq!(ignored(&pressed(json!([]))), "unsupported_update");
 }
 
 #[test]

@@ -13,6 +13,18 @@ pub(super) struct Update {
     pub(super) message: Option<Message>,
     #[serde(deserialize_with = "object")]
     pub(super) edited_message: Option<Message>,
+    #[serde(deserialize_with = "object")]
+    pub(super) stopped_message_generation: Option<Stopped>,
+}
+
+/// A person has pressed the button that stops a draft.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Stopped {
+    #[serde(deserialize_with = "object")]
+    pub(super) chat: Option<Chat>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message_thread_id: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -7,7 +7,8 @@ const PATH: &str = "/v1/config/ingress";
 fn defaults() -> Value {
     json!({
         "groupTrigger": "mention", "conversationPer": "topic", "requireBinding": false,
-        "fallbackAgentKey": "default", "resolveAgentKeyFromBinding": true, "maxPerMinute": 20, "maxBurst": 10,
+        "fallbackAgentKey": "default", "resolveAgentKeyFromBinding": true, "showActivity": true, "maxPerMinute": 20,
+        "maxBurst": 10,
     })
 }
 

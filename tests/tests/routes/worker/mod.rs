@@ -4,6 +4,7 @@
 
 mod attachments;
 mod claims;
+mod drafts;
 mod draining;
 mod groups;
 mod hydration;
@@ -13,6 +14,7 @@ mod metadata;
 mod outbox;
 mod refusals;
 mod shards;
+mod stop;
 mod tokens;
 mod unicode;
 

@@ -2,6 +2,8 @@
 
 mod bot_api;
 mod client;
+mod drafts;
+mod polling;
 mod push;
 mod restart;
 mod support;
