@@ -222,8 +222,8 @@ fn a_run_beyond_its_limit_is_noticed() {
 }
 
 #[test]
-fn a_sender_beside_another_is_noticed() {
-    notices(Mutation::SendBesideAnother);
+fn a_part_that_is_sent_without_a_note_is_noticed() {
+    notices(Mutation::SendingNotNoted);
 }
 
 #[test]
@@ -242,8 +242,8 @@ fn a_reply_in_the_chat_of_another_user_is_noticed() {
 }
 
 #[test]
-fn an_outbox_that_is_deleted_too_early_is_noticed() {
-    notices(Mutation::OutboxDeletedTooEarly);
+fn a_delivery_whose_end_is_forgotten_is_noticed() {
+    notices(Mutation::EndOfDeliveryForgotten);
 }
 
 /// Tries the seed that is known to show the bug, then all others.

@@ -58,16 +58,16 @@ pub enum Mutation {
     BindingIgnored,
     /// A heartbeat does not end a run that has reached its limit.
     RunLimitIgnored,
-    /// A sender notes its part although another sender is at work.
-    SendBesideAnother,
+    /// A sender does not note that its part may be sent.
+    SendingNotNoted,
     /// What became of a part is not stored.
     PartForgotten,
     /// The part of a sender that died counts as not sent.
     InterruptedPartSentAgain,
     /// A reply names no user, so it is sent whosever chat it is by then.
     ReplyWithoutUser,
-    /// The end of a delivery deletes the outbox although more waits there.
-    OutboxDeletedTooEarly,
+    /// The end of a delivery is not stored with its message.
+    EndOfDeliveryForgotten,
 }
 
 impl Mutation {
@@ -94,13 +94,13 @@ impl Mutation {
             Mutation::AgentStateIgnored => return agent_state_ignored(request),
             Mutation::BindingIgnored => return binding_ignored(request, operation),
             Mutation::RunLimitIgnored => run_limit_ignored,
-            Mutation::SendBesideAnother => return outbox_mutations::send_beside_another(request),
+            Mutation::SendingNotNoted => return outbox_mutations::sending_not_noted(request),
             Mutation::PartForgotten => return outbox_mutations::part_forgotten(request),
             Mutation::InterruptedPartSentAgain => {
                 return outbox_mutations::interrupted_part_sent_again(request);
             }
             Mutation::ReplyWithoutUser => |writes| outbox_mutations::reply_without_user(writes),
-            Mutation::OutboxDeletedTooEarly => |writes| outbox_mutations::outbox_deleted_too_early(writes),
+            Mutation::EndOfDeliveryForgotten => outbox_mutations::end_of_delivery_forgotten,
             Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
             Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
             Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),

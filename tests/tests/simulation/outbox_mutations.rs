@@ -19,13 +19,17 @@ fn outbox_update(request: &WireRequest, change: fn(&mut Value) -> bool) -> Optio
     change(&mut body).then_some(body)
 }
 
-/// A sender notes its part although another sender is at work.
-pub fn send_beside_another(request: &WireRequest) -> Option<Value> {
+/// A sender does not note that its part may be sent.
+pub fn sending_not_noted(request: &WireRequest) -> Option<Value> {
     outbox_update(request, |update| {
-        if update["ExpressionAttributeValues"][":set_sd"].is_null() {
+        let expression = update["UpdateExpression"].as_str().unwrap_or_default();
+        let without = expression.replace("#sd = :set_sd, ", "");
+        if without == expression {
             return false;
         }
-        replace_condition(update, "attribute_exists(#q)");
+        update["UpdateExpression"] = json!(without);
+        let same = update["ConditionExpression"].as_str().unwrap_or_default().to_owned();
+        replace_condition(update, &same);
         true
     })
 }
@@ -46,14 +50,12 @@ pub fn part_forgotten(request: &WireRequest) -> Option<Value> {
 pub fn interrupted_part_sent_again(request: &WireRequest) -> Option<Value> {
     outbox_update(request, |update| {
         let after = &mut update["ExpressionAttributeValues"][":after"]["S"];
-        let Some(text) = after.as_str() else { return false };
-        let Ok(mut entry) = serde_json::from_str::<Value>(text) else { return false };
-        let Some(parts) = entry["p"].as_array_mut() else { return false };
-        if parts.last() != Some(&json!("u")) {
+        let text = after.as_str().unwrap_or_default();
+        let only = text.strip_suffix(r#","p":["u"]}"#).map(|rest| format!("{rest}}}"));
+        let Some(without) = only.or_else(|| Some(format!("{}]}}", text.strip_suffix(r#","u"]}"#)?))) else {
             return false;
-        }
-        parts.pop();
-        *after = json!(entry.to_string());
+        };
+        *after = json!(without);
         true
     })
 }
@@ -62,20 +64,20 @@ pub fn interrupted_part_sent_again(request: &WireRequest) -> Option<Value> {
 pub fn reply_without_user(writes: &mut [Value]) -> bool {
     let Some(write) = writes.iter_mut().find(|w| is_outbox(&w["Update"]["Key"])) else { return false };
     let entry = &mut write["Update"]["ExpressionAttributeValues"][":entry"]["L"][0]["S"];
-    let Some(text) = entry.as_str() else { return false };
-    let Ok(mut stored) = serde_json::from_str::<Value>(text) else { return false };
-    let removed = stored.as_object_mut().and_then(|stored| stored.remove("u")).is_some();
-    *entry = json!(stored.to_string());
-    removed
+    let text = entry.as_str().unwrap_or_default();
+    let Some((before, user)) = text.split_once(r#""u":""#) else { return false };
+    let Some((_, after)) = user.split_once(r#"","#) else { return false };
+    *entry = json!(format!("{before}{after}"));
+    true
 }
 
-/// The end of a delivery deletes the outbox although more waits there.
-pub fn outbox_deleted_too_early(writes: &mut [Value]) -> bool {
-    let Some(write) = writes.iter_mut().find(|w| is_outbox(&w["Delete"]["Key"])) else { return false };
-    let delete = &mut write["Delete"];
-    replace_condition(delete, "attribute_exists(#q)");
-    if let Some(delete) = delete.as_object_mut() {
-        delete.remove("ExpressionAttributeValues");
+/// The end of a delivery is not stored with its message.
+pub fn end_of_delivery_forgotten(writes: &mut Vec<Value>) -> bool {
+    let ends = is_outbox(&writes[0]["Delete"]["Key"]) || is_outbox(&writes[0]["Update"]["Key"]);
+    let is_of_message =
+        writes.len() == 2 && !writes[1]["Update"]["ExpressionAttributeValues"][":set_dl"].is_null();
+    if ends && is_of_message {
+        writes.truncate(1);
     }
-    true
+    ends && is_of_message
 }
