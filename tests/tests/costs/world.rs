@@ -127,7 +127,7 @@ impl World {
         let identity = Identity::Key { caller: "test".to_owned(), key: "warm".to_owned(), sent: None };
         let message = Enqueue { identity, ..self.message(&self.conversation_of_user("warm")) };
         enqueue(&self.app, message).await.unwrap();
-        let stop = json!({"update_id": 1, "message": {"message_id": 1, "from": {"id": 1}, "chat": {"id": 1}, "text": "/stop"}});
+        let stop = json!({"update_id": 1, "message": {"message_id": 1, "from": {"id": 1}, "chat": {"id": 1}, "text": "/stop@other_bot"}});
         let ignored =
             ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), stop.to_string().as_bytes()).await;
         assert!(matches!(ignored, Ok(Handled::Ignored { .. })), "{ignored:?}");

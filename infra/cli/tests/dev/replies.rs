@@ -86,3 +86,24 @@ async fn a_wrong_or_missing_secret_gets_401_and_writes_nothing() {
     let list = "/v1/queue/messages?conversationId=user-agent%3Ademo%3Ademo-user";
     assert_eq!(dev.get(list).await["items"], json!([]));
 }
+
+#[tokio::test]
+async fn a_message_that_waits_is_a_draft_whose_stop_button_cancels_it() {
+    let dev = Dev::start(&["--no-workers"]).await;
+    let demo = &dev.file["demo"];
+    let chat = demo["chatId"].as_str().unwrap();
+    let sent = json!({"botIdentity": demo["botIdentity"], "chatId": chat, "text": "hi"});
+    let (_, pushed) = dev.call("POST", "/_local/telegram/messages", Some(sent)).await;
+    let id = pushed["body"]["messageId"].as_str().unwrap_or_else(|| panic!("{pushed}"));
+    let list = format!("/_local/telegram/drafts?chatId={chat}");
+    let draft = eventually("a draft", async || {
+        let drafts = dev.get(&list).await["drafts"].clone();
+        drafts.as_array().unwrap().first().cloned()
+    })
+    .await;
+    assert_eq!(draft["text"], "Thinking…");
+    let pressed = json!({"botIdentity": demo["botIdentity"], "chatId": chat, "draftId": draft["draftId"]});
+    let (_, stopped) = dev.call("POST", "/_local/telegram/stops", Some(pressed)).await;
+    assert_eq!(stopped["body"], json!({"ok": true, "cancelled": 1}), "{stopped}");
+    assert_eq!(dev.message(id).await["status"], "cancelled");
+}

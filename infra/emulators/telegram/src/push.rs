@@ -153,7 +153,10 @@ impl Inner {
             arrival.update_id.or_else(|| arrival.raw.as_ref().and_then(|raw| raw["update_id"].as_u64()));
         let update_id = given.unwrap_or(bot.last_update_id.saturating_add(1));
         let serial = core.state.next_serial();
-        let next_message_id = core.state.last_message_id(arrival.bot, arrival.chat_id).saturating_add(1);
+        // An update that is sent again has the message that it had.
+        let repeated = core.state.message_of(arrival.bot, arrival.chat_id, update_id);
+        let next = core.state.last_message_id(arrival.bot, arrival.chat_id).saturating_add(1);
+        let next_message_id = repeated.unwrap_or(next);
         let lane = (arrival.bot, arrival.chat_id);
         let (body, message_id) = body_of(arrival, update_id, next_message_id, date);
         let (bot_id, chat_id) = lane;

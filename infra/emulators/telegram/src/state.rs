@@ -169,6 +169,14 @@ impl State {
         self.last_message_ids.get(&(bot_id, chat_id)).copied().unwrap_or_default()
     }
 
+    /// The message of an update in a chat, if the update is known.
+    pub fn message_of(&self, bot_id: i64, chat_id: i64, update_id: u64) -> Option<i64> {
+        let is_same = |update: &&UpdateRecord| {
+            update.bot_id == bot_id && update.chat_id == chat_id && update.update_id == update_id
+        };
+        self.updates.values().rev().find(is_same).and_then(|update| update.message_id)
+    }
+
     /// A pending update.
     pub fn pending(&self, serial: u64) -> Option<&UpdateRecord> {
         self.updates.get(&serial).filter(|update| update.outcome.is_none())
