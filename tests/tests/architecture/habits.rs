@@ -6,7 +6,7 @@ use crate::tokens::{self, Token};
 use af_tests::workspace::{File, Violation, Workspace};
 
 /// Test files that may wait in real time, each with its reason. All other tests advance the virtual clock.
-const SLEEPERS: [(&str, &str); 12] = [
+const SLEEPERS: [(&str, &str); 13] = [
     ("infra/agent/tests/agent/command.rs", "runs real commands and polls the processes that they started"),
     ("infra/cli/tests/dev/support.rs", "runs the real program and its workers, and polls their state"),
     ("shared/providers/tests/local.rs", "runs real processes, which no virtual clock controls"),
@@ -16,6 +16,7 @@ const SLEEPERS: [(&str, &str); 12] = [
     ("tests/tests/simulation/queue_operations.rs", PAUSED),
     ("tests/tests/simulation/operators.rs", PAUSED),
     ("tests/tests/simulation/reconciler.rs", PAUSED),
+    ("tests/tests/simulation/telegram.rs", PAUSED),
     ("tests/tests/simulation/users.rs", PAUSED),
     ("tests/tests/simulation/workers.rs", PAUSED),
     ("tests/tests/simulation/world.rs", PAUSED),

@@ -8,8 +8,6 @@ use tokio::time::Instant;
 
 use crate::support::{Answer, Fake, MODEL_KEY, config, hydrated, job, never, ok, payload, problem};
 
-/// Longest text that Telegram accepts.
-
 async fn work(fake: &Fake) {
     work_at(&fake.serve().await).await;
 }
