@@ -14,6 +14,8 @@ use super::prepare::{Prepared, prepare};
 use super::send::{Messenger, Sent, send};
 use crate::{App, Result};
 
+/// How long the call that completes a message may begin to send parts before it answers.
+pub const COMPLETION_SENDS_FOR: Duration = Duration::from_secs(4);
 /// The first wait when Telegram cannot be reached. Each further one is twice as long.
 const UNREACHABLE_WAIT: Millis = Millis::from_secs(5);
 /// The longest of these waits, and the wait for a token that is missing or refused.

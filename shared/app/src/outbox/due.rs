@@ -6,6 +6,7 @@ use std::time::Duration;
 use af_domain::outbox::Chat;
 use af_store::outbox::due_outbox;
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use super::deliver::deliver;
 use crate::queue::counters::StreamRecord;
@@ -13,10 +14,13 @@ use crate::{App, Result};
 
 /// Most chats that are served at the same time.
 const MAX_AT_ONCE: usize = 16;
-/// How long a batch of the stream may send. What remains is due at the next scheduled run.
-const STREAM_BUDGET: Duration = Duration::from_secs(10);
-/// How long a scheduled run may send to one chat.
-const SCHEDULE_BUDGET: Duration = Duration::from_secs(20);
+/// How long a batch of the stream may begin to send. What remains is due at the next scheduled run.
+const STREAM_BUDGET: Duration = Duration::from_secs(15);
+/// How long a scheduled run may begin to send. Its function must not end before the last call to Telegram does, because a
+/// part whose sender was cut off is uncertain.
+pub const SCHEDULE_SENDS_FOR: Duration = Duration::from_secs(45);
+/// How long one of these may begin to send to one chat.
+const CHAT_BUDGET: Duration = Duration::from_secs(15);
 /// Most chats of one scheduled run.
 const MAX_DUE: i32 = 500;
 
@@ -32,12 +36,18 @@ pub async fn deliver_changed(app: &App, records: &[StreamRecord]) {
 /// Sends what waits in outboxes and is due by now.
 pub async fn deliver_due(app: &App) -> Result<()> {
     let due = app.store.due_outboxes(app.now(), MAX_DUE).await?;
-    deliver_all(app, due, SCHEDULE_BUDGET).await;
+    deliver_all(app, due, SCHEDULE_SENDS_FOR).await;
     Ok(())
 }
 
 async fn deliver_all(app: &App, chats: Vec<Chat>, budget: Duration) {
+    let began = Instant::now();
     let each = |chat: Chat| async move {
+        let left = budget.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        let budget = left.min(CHAT_BUDGET);
         if let Err(error) = deliver(app, &chat, budget).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, %chat, "messages of a chat were not delivered; the schedule tries again");

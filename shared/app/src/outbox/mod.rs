@@ -13,8 +13,8 @@ mod reply;
 mod send;
 
 pub(crate) use addressee::{Addressee, addressee};
-pub use deliver::deliver;
-pub use due::{deliver_changed, deliver_due};
+pub use deliver::{COMPLETION_SENDS_FOR, deliver};
+pub use due::{SCHEDULE_SENDS_FOR, deliver_changed, deliver_due};
 pub use notice::notice;
 pub use operate::{Dropped, drop_first, list, resend};
 pub(crate) use reply::entry_for_reply;

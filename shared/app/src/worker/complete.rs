@@ -1,7 +1,5 @@
 //! Complete: a worker ends a message with success.
 
-use std::time::Duration;
-
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::message::Reply;
 use af_domain::refusal::Refusal;
@@ -18,9 +16,6 @@ use crate::{App, Result};
 
 /// Most bytes of a reply that are stored. The message's item holds it beside the payload.
 pub(super) const MAX_REPLY_BYTES: usize = 64 * 1024;
-
-/// How long the call may send the reply before it answers. What remains is sent by others.
-const SENDING_BUDGET: Duration = Duration::from_secs(4);
 
 /// Who brings the reply to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +58,7 @@ pub async fn complete(
         Completed::LeaseLost(_) => return Err(stale_lease()),
     }
     if let Some(new) = with.delivery
-        && let Err(error) = Box::pin(outbox::deliver(app, &new.chat, SENDING_BUDGET)).await
+        && let Err(error) = Box::pin(outbox::deliver(app, &new.chat, outbox::COMPLETION_SENDS_FOR)).await
     {
         let error = &error as &dyn std::error::Error;
         tracing::error!(error, %message, "the reply was not sent; the schedule tries again");

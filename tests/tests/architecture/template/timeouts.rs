@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
+use af_app::outbox::{COMPLETION_SENDS_FOR, SCHEDULE_SENDS_FOR};
 use af_app::pool::reconcile::InvocationLimits;
+use af_telegram::client::REQUEST_TIMEOUT;
 use af_tests::workspace::root;
 
 use crate::template::{Template, one_function, one_function_behind_http};
@@ -58,6 +60,18 @@ fn a_reconcile_ends_before_its_function_with_time_for_its_report() {
         let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
         let ends = Duration::from_millis(allowed.ends().as_millis());
         assert!(ends + call() < Duration::from_secs(seconds), "{id} has {seconds} s");
+    }
+}
+
+/// A function that is cut off while it sends a part of a reply leaves the part uncertain.
+#[test]
+fn a_function_that_sends_replies_ends_after_its_last_call_to_telegram() {
+    let template = Template::real();
+    for (id, begins) in [("Worker", COMPLETION_SENDS_FOR), ("Effects", SCHEDULE_SENDS_FOR)] {
+        let function = template.functions().into_iter().find(|f| f.id == id).expect("the resource exists");
+        let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
+        let ends = begins + REQUEST_TIMEOUT + call() * WHOLE_CALLS;
+        assert!(ends < Duration::from_secs(seconds), "{id} has {seconds} s, it needs {ends:?}");
     }
 }
 
