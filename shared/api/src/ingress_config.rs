@@ -36,6 +36,8 @@ pub struct IngressConfig {
     pub unbound_text: Option<String>,
     /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
     pub rate_limit_text: Option<String>,
+    /// The notice for a person whose message has become a dead letter. An empty text sends none.
+    pub failure_text: Option<String>,
     /// Other values for the bots of single agents, by agent key.
     #[schema(value_type = Option<BTreeMap<String, AgentIngressConfig>>)]
     pub agents: Option<BTreeMap<Id<AgentKey>, AgentIngressConfig>>,
@@ -67,4 +69,6 @@ pub struct AgentIngressConfig {
     pub unbound_text: Option<String>,
     /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
     pub rate_limit_text: Option<String>,
+    /// The notice for a person whose message has become a dead letter. An empty text sends none.
+    pub failure_text: Option<String>,
 }

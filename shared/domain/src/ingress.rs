@@ -69,6 +69,8 @@ pub struct IngressRules {
     pub unbound_text: String,
     /// The notice for a chat that sends too many messages. An empty text sends none.
     pub rate_limit_text: String,
+    /// The notice for a person whose message has become a dead letter. An empty text sends none.
+    pub failure_text: String,
 }
 
 impl Default for IngressRules {
@@ -86,6 +88,7 @@ impl Default for IngressRules {
             rate_limit_text: "You are sending messages faster than I can answer. Please wait a moment, then send your last \
                               message again."
                 .to_owned(),
+            failure_text: "Sorry, I could not answer your last message. Please send it again later.".to_owned(),
         }
     }
 }

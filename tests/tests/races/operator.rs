@@ -208,7 +208,7 @@ async fn a_failure_decided_before_a_cancellation_does_not_undo_it() {
     let now = world.app.now();
     let back = seen.fail(&running.lease, failure, 0.0, now, &policies).unwrap();
     cancel(&world.app, &running.message).await.unwrap();
-    let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
+    let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies, None).await.unwrap();
     assert_eq!(commit, FailOutcome::Stale);
     let failed =
         fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None))

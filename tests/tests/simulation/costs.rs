@@ -32,6 +32,9 @@ pub enum Operation {
     Deliver,
 }
 
+/// What the notice about a dead letter reads: the message, the binding and the profile; and the write without the notice.
+const APOLOGY: u64 = 3 + 1;
+
 impl Operation {
     pub const ALL: [Self; 24] = [
         Self::Enqueue,
@@ -69,13 +72,13 @@ impl Operation {
             Self::Enqueue => 3 + 3,
             // Policies; conversation, row and shards; claim, message, history, binding, profile; one lost or repaired
             // candidate; the end of a message whose agent must not answer.
-            Self::Poll => 1 + 2 + 6 + 5 + 6 + 1 + 3 * 2,
+            Self::Poll => 1 + 2 + 6 + 5 + 6 + 1 + 3 * 2 + APOLOGY,
             // Policies and write; the worker's row when it drains; the stored entries when an append is repeated.
             Self::Append => 1 + 2,
             // In addition, the read and the write that end a run beyond its limit.
-            Self::Heartbeat => 1 + 2 + 2,
+            Self::Heartbeat => 1 + 2 + 2 + APOLOGY,
             // Read and write, three times when other actors enqueue at the same time.
-            Self::Fail => 1 + 3 * 2,
+            Self::Fail => 1 + 3 * (2 + APOLOGY),
             // A completion also sends what waits in the outbox of its chat.
             Self::Reconcile | Self::RetryAll | Self::Complete | Self::Deliver => return None,
             // Read and write, twice when another operator was faster.

@@ -78,6 +78,7 @@ events! {
     AttachmentResultsStored
     ClaimedWithoutAttachments
     PartArrived
+    NoticeArrived
     TelegramAskedToWait
     DeliverySent
     DeliveryUncertain

@@ -29,7 +29,7 @@ pub enum Outbox {
     },
     /// Remove the first message from the outbox of a chat; a reply stays readable with its message
     Drop {
-        /// The chat, as <botIdentity>:<chatId>
+        /// The chat, as botIdentity:chatId
         chat: Chat,
     },
 }

@@ -6,6 +6,7 @@ use af_domain::policy::Policies;
 use af_store::conversation::FailOutcome;
 
 use super::repair;
+use crate::outbox::apology;
 use crate::pool::outcome::Outcome;
 use crate::{App, Result};
 
@@ -26,7 +27,8 @@ pub(crate) async fn recover(
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await? {
+    let notice = apology(app, &conversation, &back).await?;
+    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies, notice.as_ref()).await? {
         FailOutcome::Done => Ok(Outcome::Done),
         FailOutcome::Stale => Ok(Outcome::Stale),
         FailOutcome::MessageMissing => repair::repair(app, key, policies).await,

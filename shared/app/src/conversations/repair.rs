@@ -9,6 +9,7 @@ use af_domain::policy::Policies;
 use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::{Commit, FailOutcome, StoredConversation};
 
+use crate::outbox::apology;
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError, Result};
 
@@ -135,11 +136,14 @@ async fn repair_problem(
     let (store, now) = (&app.store, app.now());
     Ok(match before.repair_for(problem, now, policies) {
         Repair::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
-            Some(back) => match store.fail_if_unchanged(before, &back, true, now, policies).await? {
-                FailOutcome::Done => Commit::Done,
-                // The next look finds the missing message.
-                FailOutcome::Stale | FailOutcome::MessageMissing => Commit::Stale,
-            },
+            Some(back) => {
+                let notice = apology(app, before, &back).await?;
+                match store.fail_if_unchanged(before, &back, true, now, policies, notice.as_ref()).await? {
+                    FailOutcome::Done => Commit::Done,
+                    // The next look finds the missing message.
+                    FailOutcome::Stale | FailOutcome::MessageMissing => Commit::Stale,
+                }
+            }
             None => Commit::Stale,
         },
         Repair::Forget { messages, after } => {

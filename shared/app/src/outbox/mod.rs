@@ -4,6 +4,7 @@
 //! effects function send it, and a schedule sends what had to wait.
 
 mod addressee;
+mod apology;
 mod deliver;
 mod due;
 mod notice;
@@ -13,6 +14,7 @@ mod reply;
 mod send;
 
 pub(crate) use addressee::{Addressee, addressee};
+pub(crate) use apology::apology;
 pub use deliver::{COMPLETION_SENDS_FOR, deliver};
 pub use due::{SCHEDULE_SENDS_FOR, deliver_changed, deliver_due};
 pub use notice::notice;

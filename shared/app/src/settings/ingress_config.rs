@@ -52,6 +52,7 @@ pub async fn show(app: &App) -> Result<IngressConfig> {
         max_burst: Some(rules.limit.burst),
         unbound_text: Some(rules.unbound_text),
         rate_limit_text: Some(rules.rate_limit_text),
+        failure_text: Some(rules.failure_text),
         agents: Some(agents).filter(|agents| !agents.is_empty()),
     })
 }
@@ -95,7 +96,7 @@ fn check<'v>(at: &str, field: impl Fn(&str) -> Option<&'v Value>) -> Result<(), 
     };
     word("groupTrigger", &GroupTrigger::ALL.map(GroupTrigger::as_str))?;
     word("conversationPer", &ConversationPer::ALL.map(ConversationPer::as_str))?;
-    for name in ["unboundText", "rateLimitText"] {
+    for name in ["unboundText", "rateLimitText", "failureText"] {
         let given = field(name).and_then(Value::as_str);
         if given.is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS) {
             let detail = format!("{name} must be at most {MAX_TEXT_CHARS} characters");

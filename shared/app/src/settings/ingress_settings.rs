@@ -60,6 +60,7 @@ fn changed<'v>(rules: &IngressRules, field: impl Fn(&str) -> Option<&'v Value>) 
     put(&mut rules.limit.burst, field("maxBurst").and_then(Value::as_u64));
     put(&mut rules.unbound_text, text("unboundText").map(str::to_owned));
     put(&mut rules.rate_limit_text, text("rateLimitText").map(str::to_owned));
+    put(&mut rules.failure_text, text("failureText").map(str::to_owned));
     rules
 }
 

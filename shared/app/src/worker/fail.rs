@@ -10,6 +10,7 @@ use af_store::conversation::FailOutcome;
 use super::redact::redact;
 use crate::conversations::repair::examine;
 use crate::error::stale_lease;
+use crate::outbox::apology;
 use crate::settings::policies;
 use crate::{App, AppError};
 
@@ -109,7 +110,10 @@ async fn give_back(
             Err(LeaseError::AlreadyEnded(outcome)) => return failed(outcome),
             Err(LeaseError::Stale) => return Err(stale_lease()),
         };
-        match app.store.fail_if_unchanged(&conversation, &back, false, now, &policies).await? {
+        let notice = apology(app, &conversation, &back).await?;
+        let failed_attempt =
+            app.store.fail_if_unchanged(&conversation, &back, false, now, &policies, notice.as_ref());
+        match failed_attempt.await? {
             FailOutcome::Done => return failed(back.outcome),
             FailOutcome::Stale => {}
             FailOutcome::MessageMissing => {

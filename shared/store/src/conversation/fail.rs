@@ -10,6 +10,7 @@ use crate::attempt::{failed_attempt, with_attempt};
 use crate::expression::Update;
 use crate::item::Writer;
 use crate::message::ended_message_ttl;
+use crate::outbox::NewEntry;
 use crate::write::{Committed, Transaction};
 use crate::{Result, Store, keys};
 
@@ -25,7 +26,7 @@ pub enum FailOutcome {
 }
 
 impl Store {
-    /// Commits the end of a failed attempt, as decided on `before`. A recovery also requires that the lease
+    /// Commits the end of a failed attempt, as decided on `before`, with a notice for the person. A recovery also requires that the lease
     /// was not extended in between. A failure is reported by the holder itself, so it needs no such
     /// condition.
     pub async fn fail_if_unchanged(
@@ -35,6 +36,7 @@ impl Store {
         recovered: bool,
         now: Timestamp,
         policies: &Policies,
+        notice: Option<&NewEntry>,
     ) -> Result<FailOutcome> {
         let Some(lease) = &before.lease else { return Ok(FailOutcome::Stale) };
         let mut meta =
@@ -44,7 +46,7 @@ impl Store {
         }
         let transaction =
             end_failed_attempt(self.transaction().update(meta), before, lease, back, now, policies);
-        let committed = self.commit(transaction).await?;
+        let committed = self.commit_and_notify(transaction, notice).await?;
         Ok(match &committed {
             Committed::Done => FailOutcome::Done,
             // The second write is the message's.

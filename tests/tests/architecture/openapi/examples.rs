@@ -46,6 +46,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("progress", "It searches."),
     ("provider", "app"),
     ("providerUserId", "ann"),
+    ("failureText", "Please try again later."),
     ("rateLimitText", "Please wait a moment."),
     ("reason", "the worker hangs"),
     ("region", "fra"),

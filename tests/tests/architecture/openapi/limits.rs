@@ -73,6 +73,7 @@ const TEXTS: &[Text] = &[
     Text("ReplyBody.text", 0, 65_536, ""),
     Text("secretsRef", 1, 200, TOKEN),
     Text("serviceId", 1, 200, ""),
+    Text("failureText", 0, 500, ""),
     Text("rateLimitText", 0, 500, ""),
     Text("unboundText", 0, 500, ""),
     Text("systemPrompt", 0, 8_000, ""),

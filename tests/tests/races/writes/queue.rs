@@ -88,7 +88,7 @@ pub async fn fail_if_unchanged(world: &World, app: &App, times: usize) -> Vec<St
     let (before, now) = (world.stored(&conversation()).await, app.now());
     let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
     let back = before.fail(&running.lease, failure, 0.0, now, &policies()).unwrap();
-    send!(times, app.store.fail_if_unchanged(&before, &back, false, now, &policies()))
+    send!(times, app.store.fail_if_unchanged(&before, &back, false, now, &policies(), None))
 }
 
 pub async fn seen_if_owner(world: &World, app: &App, times: usize) -> Vec<String> {

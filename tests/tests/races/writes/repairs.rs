@@ -15,7 +15,7 @@ pub async fn repair_if_unchanged(world: &World, app: &App, times: usize) -> Vec<
     let (before, now) = (world.stored(&conversation()).await, app.now());
     let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
     let back = before.fail(&running.lease, failure, 0.0, now, &policies()).unwrap();
-    world.app.store.fail_if_unchanged(&before, &back, false, now, &policies()).await.unwrap();
+    world.app.store.fail_if_unchanged(&before, &back, false, now, &policies(), None).await.unwrap();
     let (mut overtake, before) = (policies(), world.stored(&conversation()).await);
     overtake.queue.on_retry = OnRetry::Overtake;
     let repaired = before.with_keys_repaired(now, &overtake).unwrap();

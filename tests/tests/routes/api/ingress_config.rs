@@ -17,7 +17,7 @@ async fn an_ingress_config_is_set_shown_and_removed() {
     let world = World::new().await;
     let shown = async || {
         let mut shown = world.api.get(PATH).send().await.body_of(200);
-        for text in ["unboundText", "rateLimitText"] {
+        for text in ["unboundText", "rateLimitText", "failureText"] {
             let text = shown.as_object_mut().unwrap().remove(text).unwrap();
             assert!(text.as_str().unwrap().len() > 20, "{text}");
         }

@@ -219,6 +219,32 @@ async fn a_reply_waits_while_telegram_refuses_the_token_or_the_token_is_missing(
 }
 
 #[tokio::test]
+async fn a_person_whose_message_became_a_dead_letter_gets_a_notice_once() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    let fail = async |update: u64, retryable: bool| {
+        chat.ann.says(update, json!({"text": "hello"})).await;
+        let job = worker.poll(json!({})).await["job"].clone();
+        let path = format!("messages/{}/fail", job["messageId"].as_str().unwrap());
+        let body = json!({
+            "leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "no", "retryable": retryable,
+        });
+        for _ in 0..2 {
+            worker.post(&path, body.clone()).await.body_of(200);
+        }
+        chat.after(minutes(0)).await;
+    };
+    fail(1, false).await;
+    assert_eq!(chat.texts(), ["Sorry, I could not answer your last message. Please send it again later."]);
+    let config = json!({"failureText": ""});
+    chat.world.api.put("/v1/config/ingress", config).send().await.body_of(200);
+    chat.world.advance(minutes(1));
+    fail(2, false).await;
+    fail(3, true).await;
+    assert_eq!(chat.texts().len(), 1, "an empty text sends none, and a retry is no end");
+}
+
+#[tokio::test]
 async fn an_unknown_format_is_refused_and_names_the_field() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;

@@ -71,7 +71,8 @@ impl Judge {
         let arrived: Vec<_> = world.telegram.arrived.lock().unwrap().drain(..).collect();
         for arrived in arrived {
             let Some((message, number)) = part(&arrived.text) else {
-                return Err(format!("an unknown text arrived: {arrived:?}"));
+                self.count(Event::NoticeArrived);
+                continue;
             };
             self.deliveries.arrived(message, number, &arrived)?;
             let stored = self.messages.get(message);

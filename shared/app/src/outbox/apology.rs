@@ -1,0 +1,31 @@
+//! The notice for a person whose message will not be answered.
+
+use af_domain::conversation::{Conversation, FailedAttempt, Outcome};
+use af_store::outbox::NewEntry;
+
+use super::notice::notice;
+use super::reply::entry_for_reply;
+use crate::settings::ingress_config;
+use crate::{App, Result};
+
+/// The notice about the end of `back`, an attempt of a message of `conversation`; `None` unless the message becomes a dead
+/// letter whose reply would go to Telegram. It is written in the transaction that ends the attempt.
+pub(crate) async fn apology(
+    app: &App,
+    conversation: &Conversation,
+    back: &FailedAttempt,
+) -> Result<Option<NewEntry>> {
+    if back.outcome != Outcome::DeadLettered {
+        return Ok(None);
+    }
+    let rules = ingress_config::for_agent(app, &conversation.agent).await?;
+    if rules.failure_text.trim().is_empty() {
+        return Ok(None);
+    }
+    let Some(message) = app.store.message(&back.entry.message, app.now(), false).await? else {
+        return Ok(None);
+    };
+    let place = entry_for_reply(app, &message).await?;
+    Ok(place
+        .map(|NewEntry { chat, entry, .. }| notice(app, chat, entry.topic, entry.user, &rules.failure_text)))
+}
