@@ -161,11 +161,13 @@ async fn ends(world: &World) -> Vec<Row> {
     let running = world.busy_owner(Some(1)).await;
     let dead = report_failure(world, &running, false).await;
     let fail_ceiling = at_most(2, 2).writes(6).reads(1.0);
+    // The person gets a notice, whose chat is that of the message and of its user's binding.
+    let dead_ceiling = at_most(4, 4).writes(6).reads(2.5);
     vec![
         Row::new("complete", completed, at_most(1, 1).writes(4)),
         Row::new("complete with 2 history entries", with_history, at_most(1, 1).writes(8)),
         Row::new("fail → waits for its retry", requeued, fail_ceiling),
-        Row::new("fail → dead letter, with its mark", dead, fail_ceiling),
+        Row::new("fail → dead letter, with its mark", dead, dead_ceiling),
     ]
 }
 

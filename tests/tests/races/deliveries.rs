@@ -9,7 +9,7 @@ use af_app::App;
 use af_app::outbox::{Messenger, deliver, deliver_due};
 use af_app::worker::{DeliveredBy, complete};
 use af_domain::agent::{BotName, bot_token_ref};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId, WorkerId};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId};
 use af_domain::message::{Payload, Reply, ReplyFormat, TELEGRAM};
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Part};
 use af_domain::time::Millis;
@@ -91,6 +91,10 @@ fn chat() -> Chat {
     Chat::parse("77:42").unwrap()
 }
 
+fn conversation() -> ConversationId {
+    conversation_id(&format!("telegram:{}", chat()))
+}
+
 /// The parts of the reply.
 fn parts() -> Vec<String> {
     ["a", "b", "c"].map(|letter| letter.repeat(4_000)).into()
@@ -104,16 +108,14 @@ impl Scene {
         world.app.store.assign_bot_if_unclaimed(&agent, &bot, None, world.app.now()).await.unwrap();
         let token = SecretString::from("77:secret");
         world.app.secrets.put(&bot_token_ref(&agent), token, world.app.now()).await.unwrap();
-        let conversation = conversation_id(&format!("telegram:{}", chat()));
-        let worker = world.worker("w", Some(&conversation)).await;
-        let running = Self::next_message(&world, &worker).await;
+        Self::accept_message(&world).await;
+        let worker = world.worker("w", Some(&conversation())).await;
+        let running = world.claim(&worker, Some(&conversation())).await;
         Self { world, telegram: Arc::default(), running }
     }
 
-    /// A new message of the chat, which this worker runs.
-    async fn next_message(world: &World, worker: &WorkerId) -> RunningMessage {
-        let conversation: ConversationId = conversation_id(&format!("telegram:{}", chat()));
-        let mut message = world.message(&conversation, None);
+    async fn accept_message(world: &World) {
+        let mut message = world.message(&conversation(), None);
         message.payload = Payload {
             provider: TELEGRAM.to_owned(),
             provider_user_id: "42".to_owned(),
@@ -121,7 +123,12 @@ impl Scene {
             ..Payload::default()
         };
         af_app::intake::enqueue::enqueue(&world.app, message).await.unwrap();
-        world.claim(worker, Some(&conversation)).await
+    }
+
+    /// A new message of the chat, which the same worker runs.
+    async fn next_message(&mut self) {
+        Self::accept_message(&self.world).await;
+        self.running = self.world.claim(&self.running.worker, Some(&conversation())).await;
     }
 
     /// An instance of a function, which takes these steps.
@@ -230,7 +237,7 @@ async fn of_many_senders_one_sends_each_part() {
 
 #[tokio::test]
 async fn a_reply_that_arrives_while_another_is_sent_follows_it() {
-    let scene = Scene::new().await;
+    let mut scene = Scene::new().await;
     let telegram = scene.telegram.clone();
     telegram
         .answers
@@ -238,11 +245,10 @@ async fn a_reply_that_arrives_while_another_is_sent_follows_it() {
         .unwrap()
         .push_back(TelegramError::RateLimited { retry_after: Millis::from_secs(90) });
     scene.complete(&scene.function(&Arc::default()), "first").await.unwrap();
-    let worker = scene.running.worker.clone();
-    let next = Scene { running: Scene::next_message(&scene.world, &worker).await, ..scene };
-    next.complete(&next.function(&Arc::default()), "second").await.unwrap();
+    scene.next_message().await;
+    scene.complete(&scene.function(&Arc::default()), "second").await.unwrap();
     assert_eq!(telegram.arrived(), Vec::<String>::new());
-    next.deliver_all().await;
+    scene.deliver_all().await;
     assert_eq!(telegram.arrived(), ["first", "second"]);
 }
 

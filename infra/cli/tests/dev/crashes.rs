@@ -127,7 +127,7 @@ async fn a_late_call_under_an_old_lease_changes_nothing_and_gets_409() {
     let (status, refused) = post(&old, &format!("{path}/complete"), complete).await;
     assert_eq!((status, &refused["code"]), (409, &json!("stale_lease")), "{refused}");
     let mut fail = lease;
-    fail["errorMessage"] = json!({"text": "too late"});
+    fail["errorMessage"] = json!("too late");
     let (status, _) = post(&old, &format!("{path}/fail"), fail).await;
     assert_eq!(status, 409);
     let held = json!({"leaseId": job["leaseId"], "fence": job["fence"], "reply": {"text": "in time"}});

@@ -1,5 +1,6 @@
 //! The notice for a person whose message will not be answered.
 
+use af_domain::agent::user_of;
 use af_domain::conversation::{Conversation, FailedAttempt, Outcome};
 use af_store::outbox::NewEntry;
 
@@ -15,7 +16,7 @@ pub(crate) async fn apology(
     conversation: &Conversation,
     back: &FailedAttempt,
 ) -> Result<Option<NewEntry>> {
-    if back.outcome != Outcome::DeadLettered {
+    if back.outcome != Outcome::DeadLettered || !may_have_a_chat(conversation) {
         return Ok(None);
     }
     let rules = ingress_config::for_agent(app, &conversation.agent).await?;
@@ -28,4 +29,10 @@ pub(crate) async fn apology(
     let place = entry_for_reply(app, &message).await?;
     Ok(place
         .map(|NewEntry { chat, entry, .. }| notice(app, chat, entry.topic, entry.user, &rules.failure_text)))
+}
+
+/// Whether a person writes in this conversation: a consumer user, or somebody in a Telegram chat.
+fn may_have_a_chat(conversation: &Conversation) -> bool {
+    conversation.id.as_str().starts_with("telegram:")
+        || user_of(&conversation.id, &conversation.agent).is_some()
 }
