@@ -31,7 +31,7 @@ pub(crate) async fn apology(
         .map(|NewEntry { chat, entry, .. }| notice(app, chat, entry.topic, entry.user, &rules.failure_text)))
 }
 
-/// Whether a person writes in this conversation: a consumer user, or somebody in a Telegram chat.
+/// Whether a person writes in this conversation: a consumer user, or a person in a Telegram chat.
 fn may_have_a_chat(conversation: &Conversation) -> bool {
     conversation.id.as_str().starts_with("telegram:")
         || user_of(&conversation.id, &conversation.agent).is_some()
