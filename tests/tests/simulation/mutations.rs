@@ -75,11 +75,13 @@ impl Mutation {
     /// change of the use cases, the tests print the seed that replaces it.
     pub const fn known_seed(self) -> u64 {
         match self {
-            Mutation::CompleteThoughCancelled => 1,
-            Mutation::AgentStateIgnored => 2,
+            Mutation::PartForgotten => 1,
+            Mutation::AgentStateIgnored | Mutation::CompleteWithoutLease => 2,
             Mutation::RunLimitIgnored => 5,
             Mutation::HeartbeatExtendsAnyLease => 6,
             Mutation::AppendUnderAnyLease | Mutation::BindOnAnyVersion => 7,
+            Mutation::CompleteThoughCancelled => 13,
+            Mutation::InterruptedPartSentAgain => 41,
             _ => 0,
         }
     }
