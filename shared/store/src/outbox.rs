@@ -238,12 +238,6 @@ impl Store {
         self.commit(transaction).await
     }
 
-    /// Appends a notice that no other write has caused. It is stale if the outbox has no room. A transaction is used for its
-    /// token, so that a repeated request does not append twice.
-    pub async fn notify(&self, notice: &NewEntry) -> Result<Commit> {
-        self.commit_or_stale(self.transaction().update(appended(notice))).await
-    }
-
     /// Appends a notice, unless the chat got one of this `kind` within `pause`. It is stale then, and when the
     /// outbox has no room.
     pub async fn notify_if_not_lately(

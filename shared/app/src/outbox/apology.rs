@@ -5,7 +5,7 @@ use af_domain::conversation::{Conversation, FailedAttempt, Outcome};
 use af_store::outbox::NewEntry;
 
 use super::notice::notice;
-use super::reply::entry_for_reply;
+use super::reply::{Destination, destination};
 use crate::settings::ingress_config;
 use crate::{App, Result};
 
@@ -26,9 +26,8 @@ pub(crate) async fn apology(
     let Some(message) = app.store.message(&back.entry.message, app.now(), false).await? else {
         return Ok(None);
     };
-    let place = entry_for_reply(app, &message).await?;
-    Ok(place
-        .map(|NewEntry { chat, entry, .. }| notice(app, chat, entry.topic, entry.user, &rules.failure_text)))
+    let to = destination(app, &message).await?;
+    Ok(to.map(|Destination { chat, user, topic }| notice(app, chat, topic, user, &rules.failure_text)))
 }
 
 /// Whether a person writes in this conversation: a consumer user, or a person in a Telegram chat.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use af_domain::ids::SecretRef;
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Entry, MAX_WAIT, Next, Outbox, Part};
-use af_domain::time::{Millis, Timestamp};
+use af_domain::time::Millis;
 use af_store::conversation::Commit;
 use af_telegram::{SendMessage, TextPart};
 use secrecy::SecretString;
@@ -79,7 +79,7 @@ impl Sender<'_> {
         if let Commit::Stale = self.app.store.change_outbox_if_unchanged(outbox, &sending).await? {
             return Ok(Step::GoOn);
         }
-        match self.send_part(&sending, head, part, &token, &token_ref).await? {
+        match self.send_part(&sending, head, part, &token, &token_ref).await {
             Sent::Part(sent) => self.sent(&sending, sent, parts.len()).await,
             Sent::Wait { asked, reason } => self.wait(&sending, asked, &reason).await,
             Sent::Moved(to) if head.moved_to != Some(to) => {
@@ -100,7 +100,8 @@ impl Sender<'_> {
         }
     }
 
-    /// Calls Telegram. A wait that fits into the budget is waited out. A refused token is read again once.
+    /// Calls Telegram. A wait that fits into the budget is waited out. A refused token is read again once. The outbox has the
+    /// note of the part, so every error becomes a result that removes the note.
     async fn send_part(
         &self,
         sending: &Outbox,
@@ -108,7 +109,7 @@ impl Sender<'_> {
         part: &TextPart,
         token: &SecretString,
         token_ref: &SecretRef,
-    ) -> Result<Sent> {
+    ) -> Sent {
         let message = SendMessage {
             chat_id: head.moved_to.unwrap_or(sending.chat.id),
             text: &part.text,
@@ -125,15 +126,24 @@ impl Sender<'_> {
                     self.messenger.pause(asked).await;
                 }
                 Sent::Unauthorized if fresh.is_none() => {
-                    self.app.secrets.forget(token_ref);
-                    fresh = self.app.secrets.get(token_ref, self.app.now()).await?;
+                    fresh = self.token_again(token_ref).await;
                     if fresh.is_none() {
-                        return Ok(Sent::Unauthorized);
+                        return Sent::Unauthorized;
                     }
                 }
-                sent => return Ok(sent),
+                sent => return sent,
             }
         }
+    }
+
+    /// Reads the token of the bot, which was refused, again.
+    async fn token_again(&self, token_ref: &SecretRef) -> Option<SecretString> {
+        self.app.secrets.forget(token_ref);
+        let read = self.app.secrets.get(token_ref, self.app.now()).await;
+        read.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a refused bot token could not be read again");
+            None
+        })
     }
 
     fn has_time_for(&self, wait: Millis) -> bool {
@@ -188,8 +198,8 @@ impl Sender<'_> {
     }
 
     async fn end(&self, outbox: &Outbox, delivery: Delivery) -> Result<Step> {
-        let now: Timestamp = self.app.now();
-        if let Commit::Done = self.app.store.end_delivery_if_unchanged(outbox, &delivery, now).await? {
+        let ended = self.app.store.end_delivery_if_unchanged(outbox, &delivery, self.app.now());
+        if let Commit::Done = ended.await? {
             tracing::info!(
                 metric = "delivery_ended",
                 state = delivery.state.as_str(),

@@ -2,12 +2,16 @@
 
 use af_domain::ids::ConsumerUserId;
 use af_domain::outbox::{Chat, Content, Entry};
+use af_domain::time::Millis;
 use af_store::outbox::NewEntry;
 
-use crate::App;
+use crate::{App, Result};
 
 /// Most characters of a notice. It is stored in the outbox itself.
 const MAX_CHARS: usize = 1_000;
+
+/// How long Telegram may send an update again.
+const REPEATED_FOR: Millis = Millis::from_days(1);
 
 /// A notice for the outbox of `chat`, which is written in the transaction of its cause. Effects sends it at once. With
 /// `user`, it is sent only while the chat is that of the user.
@@ -30,4 +34,12 @@ pub fn notice(
         parts: Vec::new(),
     };
     NewEntry { chat, entry, due_at: now }
+}
+
+/// Answers an update with a notice: once, also when Telegram sends the update again. Without room in the outbox, the person
+/// gets no answer.
+pub(crate) async fn answer(app: &App, notice: &NewEntry, update: u64) -> Result<()> {
+    let kind = format!("update {update}");
+    app.store.notify_if_not_lately(notice, &kind, REPEATED_FOR, app.now()).await?;
+    Ok(())
 }

@@ -77,7 +77,7 @@ async fn is_still_theirs(app: &App, chat: &Chat, entry: &Entry) -> Result<bool> 
 fn is_chat_of(binding: &Binding, chat: &Chat) -> bool {
     let Some(telegram) = &binding.telegram else { return false };
     let id = chat.id.to_string();
-    let is =
-        |known: &Option<af_domain::ids::TelegramUserId>| known.as_ref().is_some_and(|k| k.as_str() == id);
-    telegram.bot == chat.bot && (is(&telegram.chat) || (telegram.chat.is_none() && is(&telegram.user)))
+    // A private chat has the id of its person.
+    let known = telegram.chat.as_ref().or(telegram.user.as_ref());
+    telegram.bot == chat.bot && known.is_some_and(|known| known.as_str() == id)
 }

@@ -1,7 +1,7 @@
-//! The place of a reply in an outbox.
+//! Where the reply to a message goes, and its place in the outbox there.
 
 use af_domain::agent::user_of;
-use af_domain::ids::BotIdentity;
+use af_domain::ids::{BotIdentity, ConsumerUserId};
 use af_domain::message::{Message, Payload, TELEGRAM};
 use af_domain::outbox::{Chat, Content, Entry};
 use af_domain::time::Millis;
@@ -11,45 +11,59 @@ use super::addressee::addressee;
 use crate::agents::profiles;
 use crate::{App, Result};
 
-/// How long the invocation that completes a message may take to send the reply, before the schedule looks after it.
-const OWN_TIME: Millis = Millis::from_secs(20);
+/// The call that completes a message sends the reply. What it has not sent by then, the schedule sends.
+const SCHEDULE_TAKES_OVER_AFTER: Millis = Millis::from_secs(20);
 
-/// The outbox entry for the reply to `message`; `None` if the reply does not go to Telegram. The reply of a consumer
-/// user's message goes to the chat that the user has now.
-pub(crate) async fn entry_for_reply(app: &App, message: &Message) -> Result<Option<NewEntry>> {
-    let user = user_of(&message.conversation, &message.agent);
-    let came_from = message.payload.provider_user_id.clone();
-    let mut payload = message.payload.clone();
-    let mut bot = None;
-    if user.is_some()
-        && let Some(addressee) = addressee(app, &message.conversation, &message.agent).await?
-    {
-        bot = addressee.bot();
-        payload = addressee.addressed(payload, &message.conversation);
-    }
+/// Where the reply to a message goes.
+pub(crate) struct Destination {
+    /// The chat.
+    pub chat: Chat,
+    /// The consumer user whose chat it is.
+    pub user: Option<ConsumerUserId>,
+    /// The forum topic.
+    pub topic: Option<i64>,
+}
+
+/// Returns where the reply to `message` goes; `None` if it does not go to Telegram. The reply to a consumer user goes to the
+/// chat that the user has now.
+pub(crate) async fn destination(app: &App, message: &Message) -> Result<Option<Destination>> {
+    let addressee = addressee(app, &message.conversation, &message.agent).await?;
+    let payload = match &addressee {
+        Some(addressee) => addressee.addressed(message.payload.clone(), &message.conversation),
+        None => message.payload.clone(),
+    };
     if payload.provider != TELEGRAM {
         return Ok(None);
     }
-    let bot = match bot {
+    let bot = match addressee.and_then(|addressee| addressee.bot()) {
         Some(bot) => Some(bot),
         None => bot_of(app, message).await?,
     };
     let (Some(bot), Ok(id)) = (bot, payload.provider_user_id.parse()) else {
-        tracing::warn!(message = %message.id, "a reply has no Telegram chat; it is kept with its message");
+        tracing::warn!(message = %message.id, "a message from Telegram has no chat to answer in");
         return Ok(None);
     };
+    // The topics of another chat are others.
+    let is_same_chat = payload.provider_user_id == message.payload.provider_user_id;
+    let topic = topic(&payload).filter(|_| is_same_chat);
+    let user = user_of(&message.conversation, &message.agent);
+    Ok(Some(Destination { chat: Chat { bot, id }, user, topic }))
+}
+
+/// The outbox entry for the reply to `message`; `None` if the reply does not go to Telegram.
+pub(crate) async fn entry_for_reply(app: &App, message: &Message) -> Result<Option<NewEntry>> {
+    let Some(Destination { chat, user, topic }) = destination(app, message).await? else { return Ok(None) };
     let entry = Entry {
         id: message.id.to_string(),
         content: Content::Reply(message.id.clone()),
         user,
-        // The topics of another chat are others.
-        topic: topic(&payload).filter(|_| payload.provider_user_id == came_from),
+        topic,
         moved_to: None,
         queued_at: app.now(),
         waits: 0,
         parts: Vec::new(),
     };
-    Ok(Some(NewEntry { chat: Chat { bot, id }, entry, due_at: app.now() + OWN_TIME }))
+    Ok(Some(NewEntry { chat, entry, due_at: app.now() + SCHEDULE_TAKES_OVER_AFTER }))
 }
 
 /// The bot of a message that is not of a consumer user: the one that received it, or that of the agent.

@@ -8,6 +8,7 @@ use af_telegram::update::Origin;
 
 use crate::agents::bindings::of_sender;
 use crate::agents::pairing::{Redeemed, redeem};
+use crate::outbox::answer;
 use crate::telegram::notices::PrivateChat;
 use crate::{App, Result};
 
@@ -60,8 +61,7 @@ pub(crate) async fn start_with_code(
     };
     let chat = PrivateChat { bot: bot.identity.clone(), id: origin.chat_id };
     let Some(code) = code.and_then(|code| PairingCode::parse(code).ok()) else {
-        // Without room in the outbox, the person is not answered.
-        app.store.notify(&chat.wrong_code(app, false)).await?;
+        answer(app, &chat.wrong_code(app, false), origin.update_id).await?;
         return Ok(Answered::NotPaired(PairingError::InvalidCode));
     };
     let sent = CodeUpdate { update: origin.update_id, bot: bot.identity.clone(), user: person.user };
@@ -80,8 +80,7 @@ pub(crate) async fn start(app: &App, bot: &Bot, origin: &Origin) -> Result<Optio
     let known = of_sender(app, bot, &sender).await?.map(|binding| binding.user);
     let is_known = known.is_some();
     let chat = PrivateChat { bot: bot.identity.clone(), id: origin.chat_id };
-    // Without room in the outbox, the person is not greeted.
-    app.store.notify(&chat.greeting(app, known)).await?;
+    answer(app, &chat.greeting(app, known), origin.update_id).await?;
     Ok(Some(Answered::Greeted { is_known }))
 }
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use af_domain::agent::{Bot, bot_token_ref};
 use af_domain::ids::{BotIdentity, MessageId};
-use af_domain::message::{Message, MessageStatus, TELEGRAM};
+use af_domain::message::MessageStatus;
 use af_store::message::accepted_from_telegram;
 use af_telegram::{ChatAction, SendDraft};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
-use crate::outbox::addressee;
+use crate::outbox::{Destination, destination};
 use crate::queue::counters::StreamRecord;
 use crate::settings::ingress_config;
 use crate::telegram::bots::telegram;
@@ -66,46 +66,20 @@ async fn show_one(app: &App, id: &MessageId, text: &str) -> Result<()> {
     if message.status != MessageStatus::Queued {
         return Ok(());
     }
-    let Some(place) = place(app, message).await? else { return Ok(()) };
-    let Some(bot) = bot(app, &place.bot).await? else { return Ok(()) };
+    let Some(Destination { chat, topic, .. }) = destination(app, &message).await? else { return Ok(()) };
+    let Some(bot) = bot(app, &chat.bot).await? else { return Ok(()) };
     let rules = ingress_config::for_agent(app, &bot.agent).await?;
     if !rules.show_activity {
         return Ok(());
     }
     let Some(token) = app.secrets.get(&bot_token_ref(&bot.agent), app.now()).await? else { return Ok(()) };
     let api = telegram(app)?.bot(&token);
-    if place.chat > 0 {
-        api.send_draft(&SendDraft { chat_id: place.chat, draft_id: draft_id(id), text }).await?;
+    if chat.id > 0 {
+        api.send_draft(&SendDraft { chat_id: chat.id, draft_id: draft_id(id), text }).await?;
     } else {
-        api.send_chat_action(place.chat, ChatAction::Typing, place.topic).await?;
+        api.send_chat_action(chat.id, ChatAction::Typing, topic).await?;
     }
     Ok(())
-}
-
-/// Where a person waits for the reply.
-struct Place {
-    bot: BotIdentity,
-    chat: i64,
-    topic: Option<i64>,
-}
-
-/// The place of a message, if its reply goes to Telegram by the binding in force.
-async fn place(app: &App, message: Message) -> Result<Option<Place>> {
-    let addressee = addressee(app, &message.conversation, &message.agent).await?;
-    let payload = match &addressee {
-        Some(addressee) => addressee.addressed(message.payload, &message.conversation),
-        None => message.payload,
-    };
-    if payload.provider != TELEGRAM {
-        return Ok(None);
-    }
-    let metadata = |name: &str| payload.metadata.get(name);
-    let named = || BotIdentity::parse(metadata("telegramBotIdentity")?.as_str()).ok();
-    let bot = addressee.and_then(|addressee| addressee.bot()).or_else(named);
-    let topic = metadata("telegramThreadId").filter(|_| metadata("telegramIsTopicMessage").is_some());
-    let topic = topic.and_then(|topic| topic.parse().ok());
-    let chat = payload.provider_user_id.parse().ok();
-    Ok(bot.zip(chat).map(|(bot, chat)| Place { bot, chat, topic }))
 }
 
 async fn bot(app: &App, identity: &BotIdentity) -> Result<Option<Bot>> {

@@ -5,7 +5,7 @@ use af_domain::outbox::Chat;
 use af_store::conversation_key;
 use af_telegram::update::{Origin, StopBy};
 
-use crate::outbox::notice;
+use crate::outbox::{answer, notice};
 use crate::settings::ingress_config;
 use crate::telegram::commands::Answered;
 use crate::telegram::handled::{Handled, Rejection};
@@ -31,8 +31,7 @@ pub(super) async fn stop(app: &App, bot: &Bot, origin: &Origin, by: &StopBy) -> 
     if let StopBy::Command { .. } = by {
         let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
         let text = if cancelled > 0 { STOPPED } else { NOTHING_RUNS };
-        // Without room in the outbox, the person is not answered.
-        app.store.notify(&notice(app, chat, origin.topic, None, text)).await?;
+        answer(app, &notice(app, chat, origin.topic, None, text), origin.update_id).await?;
     }
     Ok(Handled::Command(Answered::Stopped { cancelled }))
 }

@@ -2,7 +2,7 @@
 
 use af_domain::attachment::ALBUM_WAIT;
 use af_domain::time::Millis;
-use af_tests::telegram::{CHAT, PHOTO, Person, with_telegram};
+use af_tests::telegram::{CHAT, PHOTO, Person};
 use serde_json::{Value, json};
 
 use crate::worker::{TestWorker, World};
@@ -15,9 +15,7 @@ pub struct Chat {
 
 impl Chat {
     pub async fn new() -> Self {
-        let (bundle, telegram) = with_telegram().await;
-        let world = World::over(bundle).await;
-        let ann = Person::writes_to(&world.bundle, world.api.clone(), telegram, "demo").await;
+        let (world, ann) = World::with_person().await;
         Self { world, ann }
     }
 

@@ -27,6 +27,7 @@ use af_domain::worker::DrainReason;
 use af_store::conversation::Commit;
 use af_tests::bundle::Bundle;
 use af_tests::calls::Answer;
+use af_tests::telegram::{Person, with_telegram};
 use serde_json::{Value, json};
 
 /// The conversation of most tests.
@@ -64,6 +65,14 @@ impl World {
         let objects = deployment.bundle.boot("effects").objects().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { deployment, objects, http }
+    }
+
+    /// A deployment with a bot, and a person who writes to it.
+    async fn with_person() -> (Self, Person) {
+        let (bundle, telegram) = with_telegram().await;
+        let world = Self::over(bundle).await;
+        let person = Person::writes_to(&world.bundle, world.api.clone(), telegram, "demo").await;
+        (world, person)
     }
 
     /// Enqueues a message and returns its id.

@@ -3,7 +3,7 @@
 use af_app::outbox::deliver_due;
 use af_domain::time::Millis;
 use af_emulator_telegram::{Fault, OutboxMessage};
-use af_tests::telegram::{CHAT, Person, with_telegram};
+use af_tests::telegram::{CHAT, Person};
 use serde_json::{Value, json};
 
 use crate::worker::{TestWorker, World};
@@ -16,9 +16,7 @@ struct Chat {
 
 impl Chat {
     async fn new() -> Self {
-        let (bundle, telegram) = with_telegram().await;
-        let world = World::over(bundle).await;
-        let ann = Person::writes_to(&world.bundle, world.api.clone(), telegram, "demo").await;
+        let (world, ann) = World::with_person().await;
         Self { world, ann }
     }
 

@@ -47,8 +47,19 @@ async fn stop_cancels_the_running_and_the_waiting_messages_of_a_bound_user() {
     worker.complete(&job, json!({"reply": {"text": "late"}})).await;
     assert_eq!(chat.status(&running).await, "cancelled");
     assert_eq!(chat.status(&other).await, "queued");
+    for _ in 0..2 {
+        chat.stops(5, json!({"text": "/stop"})).await;
+    }
     let again = chat.stops(6, json!({"text": "/stop"})).await;
     assert_eq!(again, json!({"ok": true, "cancelled": 0}));
+    let outboxes = chat.world.api.get("/v1/outbox").send().await.body_of(200);
+    let notices: Vec<_> =
+        outboxes["items"][0]["items"].as_array().unwrap().iter().map(|item| item["notice"].clone()).collect();
+    assert_eq!(
+        notices,
+        ["Stopped.", "There is nothing to stop."],
+        "an update that comes again gets no second notice"
+    );
     chat.ann.says(7, json!({"text": "go on"})).await;
     assert!(!run(&worker).await.is_null(), "the conversation goes on");
 }
