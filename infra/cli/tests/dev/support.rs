@@ -1,5 +1,6 @@
 //! A running `dev` for one test: its folder, its process and its API. Its end leaves no process behind.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -199,7 +200,7 @@ const MIN_SECRET_BYTES: usize = 12;
 
 /// The other files below `dir` that contain a secret of these files, with the name of the field.
 fn files_with_secrets(dir: &Path) -> Vec<(PathBuf, String)> {
-    let (mut secrets, mut others) = (Vec::new(), Vec::new());
+    let (mut secrets, mut others) = (BTreeSet::new(), Vec::new());
     for file in files(dir) {
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if FILES_FOR_SECRETS.contains(&name) {
@@ -234,7 +235,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Adds the values of fields whose name says that they are secret.
-fn add_secrets(name: &str, value: &Value, secrets: &mut Vec<(String, String)>) {
+fn add_secrets(name: &str, value: &Value, secrets: &mut BTreeSet<(String, String)>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| add_secrets(name, value, secrets)),
         Value::Array(items) => items.iter().for_each(|item| add_secrets(name, item, secrets)),
@@ -244,7 +245,7 @@ fn add_secrets(name: &str, value: &Value, secrets: &mut Vec<(String, String)>) {
                 .iter()
                 .any(|n| name_lower.ends_with(n));
             if is_secret && text.len() >= MIN_SECRET_BYTES {
-                secrets.push((name.to_owned(), text.clone()));
+                secrets.insert((name.to_owned(), text.clone()));
             }
         }
         _ => {}
@@ -295,7 +296,8 @@ pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>)
 #[test]
 fn a_secret_in_another_file_is_found() {
     let dir = tempfile::tempdir().unwrap();
-    let secrets = json!({"secrets": {"x": {"versions": {"1": {"secret_string": "a secret of a deployment"}}}}});
+    let secrets =
+        json!({"secrets": {"x": {"versions": {"1": {"secret_string": "a secret of a deployment"}}}}});
     fs::write(dir.path().join("secrets.json"), secrets.to_string()).unwrap();
     fs::create_dir(dir.path().join("workers")).unwrap();
     let log = dir.path().join("workers").join("worker.log");
