@@ -8,6 +8,7 @@ use af_providers::Providers;
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
+use af_runtime::time::Waits;
 use af_sam::gateway::{self, Route};
 use af_sam::invoke::EventFunction;
 use af_sam::schedule::ScheduleDef;
@@ -22,6 +23,7 @@ pub(crate) struct Boots {
     pub clock: SharedClock,
     pub entropy: Arc<Entropy>,
     pub providers: Providers,
+    pub waits: Waits,
     /// The public URL of this machine.
     pub url: String,
 }
@@ -67,6 +69,7 @@ impl Boots {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             providers: self.providers.clone(),
+            waits: self.waits.clone(),
         }
     }
 }

@@ -25,5 +25,7 @@ pub mod secrets;
 pub mod skills;
 pub mod snapshots;
 pub mod telegram;
+pub mod user_agents;
+pub mod user_messages;
 pub mod worker;
 pub mod workers;

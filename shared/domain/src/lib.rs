@@ -26,4 +26,5 @@ pub mod snapshot;
 pub mod time;
 pub mod transcript;
 pub mod upload;
+pub mod user_agent;
 pub mod worker;

@@ -218,8 +218,11 @@ pub fn pairing(code: &PairingCode) -> Key {
 
 /// The name of the newest pairing code of a user and an agent.
 pub fn newest_pairing(user: &ConsumerUserId, agent: &AgentKey) -> Key {
-    Key::new(format!("U#{user}"), format!("P#{agent}"))
+    Key::new(format!("U#{user}"), format!("{NEWEST_PAIRINGS}{agent}"))
 }
+
+/// The prefix of the sort keys of the names of newest pairing codes.
+pub(crate) const NEWEST_PAIRINGS: &str = "P#";
 
 /// The counter of the wrong pairing codes that a Telegram user has sent to a bot.
 pub fn wrong_codes(bot: &BotIdentity, user: &TelegramUserId) -> Key {

@@ -10,6 +10,12 @@ mod agent {
     pub mod readiness;
     pub mod telegram_token;
 }
+mod agents {
+    pub mod active;
+    pub mod get;
+    pub mod list;
+    pub mod overview;
+}
 mod binding {
     pub mod delete;
     pub mod get;
@@ -18,6 +24,7 @@ mod binding {
 }
 mod conversation {
     pub mod get;
+    pub mod queue;
     pub mod send;
 }
 mod message {
@@ -38,6 +45,10 @@ mod snapshots {
 /// All routes. Each handler declares its path, method, scopes and schemas; handlers of one path share a line.
 pub fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
+        .routes(routes!(agents::list::list))
+        .routes(routes!(agents::get::get))
+        .routes(routes!(agents::active::active))
+        .routes(routes!(agents::overview::overview))
         .routes(routes!(agent::onboarding::onboarding))
         .routes(routes!(agent::readiness::readiness))
         .routes(routes!(agent::telegram_token::put))
@@ -47,6 +58,7 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(pairing::get_code::get))
         .routes(routes!(binding::get::get, binding::put::put, binding::delete::delete))
         .routes(routes!(conversation::get::get))
+        .routes(routes!(conversation::queue::queue))
         .routes(routes!(conversation::send::send))
         .routes(routes!(message::get::get, message::cancel::cancel))
         .routes(routes!(snapshots::list::list))

@@ -5,3 +5,4 @@ pub mod bridge;
 pub mod onboarding;
 pub mod pairing;
 pub mod profiles;
+pub mod users;

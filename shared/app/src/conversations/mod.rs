@@ -1,4 +1,4 @@
-//! The operator's view of conversations.
+//! Conversations, as operators and as users see them.
 
 pub mod consistency;
 mod free;
@@ -7,6 +7,7 @@ pub(crate) mod hold;
 pub mod read_models;
 pub(crate) mod recover;
 pub(crate) mod repair;
+pub mod view;
 
 pub use free::free;
 pub use get::get;

@@ -345,7 +345,7 @@ fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry> {
     })
 }
 
-fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>> {
+pub(super) fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>> {
     let call = |map: Reader<'_>| {
         Ok(PendingToolCall {
             tool_name: map.text("n")?.to_owned(),

@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 16] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -33,6 +33,7 @@ const TAGS: [(&str, &str); 15] = [
     ("skills", "Global skills."),
     ("snapshots", "The files that an agent keeps for a user."),
     ("telegram", "Telegram: the webhook, and how it is set."),
+    ("users", "The agents of a user."),
 ];
 const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];

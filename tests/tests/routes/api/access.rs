@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 73] = [
+const ROUTES: [(&str, &str, char); 78] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -81,6 +81,11 @@ const ROUTES: [(&str, &str, char); 73] = [
     ("GET", "/v1/users/u/binding", 'p'),
     ("PUT", "/v1/users/u/binding", 'p'),
     ("DELETE", "/v1/users/u/binding", 'p'),
+    ("GET", "/v1/users/u/agents", 'p'),
+    ("GET", "/v1/users/u/agents/support", 'p'),
+    ("GET", "/v1/users/u/active-agent", 'p'),
+    ("GET", "/v1/users/u/overview", 'p'),
+    ("GET", "/v1/users/u/agents/support/queue", 'p'),
     ("GET", "/openapi.json", '-'),
     ("GET", "/healthz", '-'),
     ("GET", "/readyz", '-'),

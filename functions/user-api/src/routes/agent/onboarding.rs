@@ -11,6 +11,7 @@ use crate::caller::ConsumerApp;
 /// 422 for an id that breaks its rule.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/onboarding", tag = "pairing",
+    operation_id = "getUserAgentOnboardingState",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = OnboardingBody)),
 )]

@@ -11,6 +11,7 @@ use crate::caller::ConsumerApp;
 /// 404 for an unknown agent.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/readiness", tag = "agents",
+    operation_id = "getUserAgentReadiness",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = AgentReadiness), (status = 404, description = "not_found")),
 )]

@@ -12,6 +12,7 @@ use crate::caller::ConsumerApp;
 /// the agent has another bot, 503 when Telegram cannot be reached.
 #[utoipa::path(
     put, path = "/v1/users/{consumerUserId}/agents/{agentKey}/telegram-token", tag = "agents",
+    operation_id = "importTelegramTokenForAgent",
     security(("apiKey" = ["admin", "app"])), request_body = inline(TelegramTokenRequest),
     responses(
         (status = 200, body = BotBody), (status = 404, description = "not_found"),

@@ -1,6 +1,6 @@
 use af_api::conversations::{UserConversation, UserConversationQuery};
 use af_app::access::auth::cursor_secret;
-use af_app::conversations::read_models::{Part, ReadPosition, conversation as use_case};
+use af_app::conversations::view::{HistoryPlace, ItemPlace, Part, conversation as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::refusal::Refusal;
 use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
@@ -13,6 +13,7 @@ use crate::caller::ConsumerApp;
 /// 404 when the user and the agent have no conversation, and the user is not bound to the agent.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation", tag = "conversations",
+    operation_id = "getConversationViewForUserAgent",
     security(("apiKey" = ["admin", "app"])), params(UserConversationQuery),
     responses((status = 200, body = inline(UserConversation)), (status = 404, description = "not_found")),
 )]
@@ -25,10 +26,11 @@ pub async fn get(
     let key = CursorKey::new(&cursor_secret(&app).await?);
     let (history, queue) = (format!("history {agent} {user}"), format!("queue {agent} {user}"));
     let history_before = open(&key, HISTORY_CURSOR, &history, query.history_cursor.as_deref())?;
+    let items_before = open(&key, QUEUE_CURSOR, &queue, query.queue_cursor.as_deref())?;
     let part = Part {
         limit: query.limit.get(),
-        history_before: history_before.as_deref().map(position).transpose()?,
-        items_before: open(&key, "/queueCursor", &queue, query.queue_cursor.as_deref())?,
+        history: place(HISTORY_CURSOR, history_before.as_deref(), HistoryPlace::read)?,
+        items: place(QUEUE_CURSOR, items_before.as_deref(), ItemPlace::read)?,
     };
     let mut answer = use_case(&app, &user, &agent, &part).await?;
     answer.next_history_cursor = answer.next_history_cursor.map(|position| key.seal_in(&history, &position));
@@ -38,6 +40,8 @@ pub async fn get(
 
 /// The pointer of a refused history cursor.
 const HISTORY_CURSOR: &str = "/historyCursor";
+/// The pointer of a refused cursor of messages.
+const QUEUE_CURSOR: &str = "/queueCursor";
 
 /// The position of a cursor. A refusal names the parameter at `pointer`.
 fn open(
@@ -50,8 +54,10 @@ fn open(
     opened.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })
 }
 
-/// A position in the history. An earlier version of this program may have sealed a position of another shape.
-fn position(text: &str) -> Result<ReadPosition, Refusal> {
-    let outdated = || Refusal::field(HISTORY_CURSOR, "historyCursor is out of date; begin again without one");
-    ReadPosition::read(text).ok_or_else(outdated)
+/// Reads a place. An earlier version of this program may have sealed a place of another shape.
+fn place<T>(pointer: &str, text: Option<&str>, read: fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    let name = pointer.trim_start_matches('/');
+    let outdated = || Refusal::field(pointer, format!("{name} is out of date; begin again without one"));
+    read(text).map(Some).ok_or_else(outdated)
 }

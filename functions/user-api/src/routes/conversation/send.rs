@@ -16,6 +16,7 @@ use crate::caller::ConsumerApp;
 /// refused call writes nothing.
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages", tag = "messages",
+    operation_id = "sendMessageToUserAgent",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(SendRequest),
     responses(
         (status = 202, body = inline(SendAnswer)), (status = 404, description = "not_found"),

@@ -16,6 +16,7 @@ use crate::caller::ConsumerApp;
 /// the field at fault, or when the idempotency key came with another request.
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing", tag = "pairing",
+    operation_id = "createUserAgentPairing",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(PairingRequest),
     responses(
         (status = 201, body = NewPairing), (status = 404, description = "not_found"),

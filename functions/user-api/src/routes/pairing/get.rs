@@ -11,6 +11,7 @@ use crate::caller::ConsumerApp;
 /// 404 when there is none, or it expired more than a day ago.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing", tag = "pairing",
+    operation_id = "getUserAgentPairingStatus",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = PairingBody), (status = 404, description = "not_found")),
 )]

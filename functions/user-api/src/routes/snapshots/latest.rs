@@ -11,6 +11,7 @@ use crate::caller::ConsumerApp;
 /// 404 when there is none.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest", tag = "snapshots",
+    operation_id = "getLatestSnapshotForUserAgent",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = SnapshotBody), (status = 404, description = "not_found")),
 )]
