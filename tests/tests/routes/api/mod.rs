@@ -25,6 +25,8 @@ mod retry;
 mod secrets;
 mod skills;
 mod telegram;
+mod user_agents;
+mod user_messages;
 mod users;
 mod validity;
 mod why;

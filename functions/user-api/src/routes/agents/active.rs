@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user is not bound to an agent, or the agent accepts no messages.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/active-agent", tag = "users", operation_id = "getActiveUserAgent",
+    get, path = "/v1/users/{consumerUserId}/active-agent",
+    operation_id = "getActiveUserAgent", tag = "users",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = UserAgentBody), (status = 404, description = "not_found")),
 )]

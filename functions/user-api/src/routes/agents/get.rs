@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user has no binding to the agent and no pairing code for it.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}", tag = "users", operation_id = "getUserAgent",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}",
+    operation_id = "getUserAgent", tag = "users",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = UserAgentBody), (status = 404, description = "not_found")),
 )]

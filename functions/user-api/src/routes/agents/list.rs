@@ -12,7 +12,8 @@ use crate::routes::agents::overview::page_of;
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents", tag = "users", operation_id = "listUserAgents",
+    get, path = "/v1/users/{consumerUserId}/agents",
+    operation_id = "listUserAgents", tag = "users",
     security(("apiKey" = ["admin", "app"])), params(UserAgentsQuery),
     responses((status = 200, body = Page<UserAgentBody>)),
 )]

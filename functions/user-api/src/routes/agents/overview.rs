@@ -12,7 +12,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/overview", tag = "users", operation_id = "getUserAgentsOverview",
+    get, path = "/v1/users/{consumerUserId}/overview",
+    operation_id = "getUserAgentsOverview", tag = "users",
     security(("apiKey" = ["admin", "app"])), params(UserAgentsQuery),
     responses((status = 200, body = UserAgentsOverview)),
 )]

@@ -12,8 +12,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 422 for a state, limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/queue", tag = "messages",
-    operation_id = "listQueueItemsForUserAgent",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/queue",
+    operation_id = "listQueueItemsForUserAgent", tag = "messages",
     security(("apiKey" = ["admin", "app"])), params(UserQueueQuery),
     responses((status = 200, body = Page<UserMessageBody>)),
 )]

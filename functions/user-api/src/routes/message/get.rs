@@ -12,7 +12,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user has no such message.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages", operation_id = "getUserMessage",
+    get, path = "/v1/users/{consumerUserId}/messages/{messageId}",
+    operation_id = "getUserMessage", tag = "messages",
     security(("apiKey" = ["admin", "app"])), params(WaitQuery),
     responses((status = 200, body = UserMessageBody), (status = 404, description = "not_found")),
 )]

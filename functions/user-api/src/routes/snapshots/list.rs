@@ -13,7 +13,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots", tag = "snapshots", operation_id = "listSnapshotsForUserAgent",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots",
+    operation_id = "listSnapshotsForUserAgent", tag = "snapshots",
     security(("apiKey" = ["admin", "app"])), params(SnapshotsQuery),
     responses((status = 200, body = Page<SnapshotBody>)),
 )]
