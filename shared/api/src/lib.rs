@@ -5,6 +5,7 @@
 pub mod agents;
 pub mod bindings;
 pub mod conversations;
+pub mod events;
 pub mod health;
 pub mod id;
 pub mod ingress_config;

@@ -23,6 +23,7 @@ mod binding {
     pub mod put;
 }
 mod conversation {
+    pub mod events;
     pub mod get;
     pub mod queue;
     pub mod send;
@@ -59,6 +60,7 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(binding::get::get, binding::put::put, binding::delete::delete))
         .routes(routes!(conversation::get::get))
         .routes(routes!(conversation::queue::queue))
+        .routes(routes!(conversation::events::events))
         .routes(routes!(conversation::send::send))
         .routes(routes!(message::get::get, message::cancel::cancel))
         .routes(routes!(snapshots::list::list))

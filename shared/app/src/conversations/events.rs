@@ -2,7 +2,7 @@
 
 use af_domain::agent::conversation_of;
 use af_domain::conversation::Conversation;
-use af_domain::follow::{Change, Listed, MAX_LISTED, Present, Seen};
+use af_domain::follow::{Change, Listed, MAX_LISTED, Present, Seen, late_from};
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationKey};
 use af_domain::time::{Millis, Timestamp};
 use af_store::conversation_key;
@@ -27,7 +27,7 @@ pub async fn begin(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result
     let key = conversation_key(&conversation_of(agent, user)?);
     let now = app.now();
     let (conversation, listed) =
-        tokio::try_join!(app.store.conversation(&key, true), listed(app, &key, Seen::list_from(now)))?;
+        tokio::try_join!(app.store.conversation(&key, true), listed(app, &key, late_from(now)))?;
     if conversation.is_none() && !is_bound(app, user, agent).await? {
         return Err(missing(user, agent).into());
     }
@@ -60,7 +60,7 @@ async fn look(app: &App, key: &ConversationKey, seen: &Seen) -> Result<Followed>
     let conversation = app.store.conversation(key, true).await?;
     let conversation: Option<&Conversation> = conversation.as_ref();
     let listed = if seen.needs_list(conversation, now) {
-        listed(app, key, Seen::list_from(seen.at())).await?
+        listed(app, key, seen.list_from()).await?
     } else {
         Listed::default()
     };

@@ -1,6 +1,7 @@
 //! Conversations, as operators and as users see them.
 
 pub mod consistency;
+pub mod events;
 mod free;
 mod get;
 pub(crate) mod hold;

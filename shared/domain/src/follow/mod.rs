@@ -29,6 +29,8 @@ pub struct Seen {
     version: u64,
     /// When a new version was noticed last.
     changed_at: Timestamp,
+    /// Messages that were accepted before are not listed, because the caller reads them in the conversation.
+    from: Timestamp,
     /// Open messages that are not followed, because there are too many.
     others: usize,
     /// The messages that are followed.
@@ -85,6 +87,11 @@ struct Open<'a> {
     since: Option<Timestamp>,
 }
 
+/// The moment since which accepted messages may be missing in a list that is read at `now`.
+pub fn late_from(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(MAX_REPLICATION_LAG.as_millis()))
+}
+
 fn open(conversation: Option<&Conversation>) -> Vec<Open<'_>> {
     let Some(conversation) = conversation else { return Vec::new() };
     let running = conversation.lease.iter().map(|lease| Open {
@@ -120,6 +127,7 @@ impl Seen {
             at: now,
             version: 0,
             changed_at: now,
+            from: Timestamp::default(),
             others: 0,
             followed: listed.messages.iter().map(|id| followed(id, State::Ended(now))).collect(),
             progress: None,
@@ -129,13 +137,8 @@ impl Seen {
     }
 
     /// The moment from which the list of messages is read. An entry of the list may be late.
-    pub fn list_from(at: Timestamp) -> Timestamp {
-        Timestamp::from_millis(at.as_millis().saturating_sub(MAX_REPLICATION_LAG.as_millis()))
-    }
-
-    /// When the conversation was read.
-    pub const fn at(&self) -> Timestamp {
-        self.at
+    pub fn list_from(&self) -> Timestamp {
+        late_from(self.at).max(self.from)
     }
 
     /// Whether the list of messages can have entries that the caller has not seen.
@@ -163,7 +166,7 @@ impl Seen {
             let ended = Listed { messages: present.listed.messages.clone(), more: false };
             let (mut changes, seen) = Self::first(conversation, &ended, now);
             changes.insert(0, Change::Resync { at: now });
-            return (changes, seen);
+            return (changes, Self { from: now, ..seen });
         }
         let open = open(conversation);
         let (mut changes, mut closed) = self.closed(present, &open);
@@ -196,6 +199,7 @@ impl Seen {
             at: now,
             version,
             changed_at: if version == self.version { self.changed_at } else { now },
+            from: self.from,
             others: open.len().saturating_sub(kept.iter().filter(|kept| kept.is_open()).count()),
             followed: kept,
             progress: progress_of(conversation).map(str::to_owned),

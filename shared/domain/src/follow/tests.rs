@@ -229,7 +229,7 @@ fn more_new_messages_than_are_listed_send_the_caller_back() {
 
 #[test]
 fn a_text_of_another_format_is_no_value() {
-    for text in ["", "1;2;3", "0;1;2;3;4;;", "1;1;2;3;4;a=x1;", "1;1;2;3;4;a;"] {
+    for text in ["", "1;2;3", "0;1;2;3;4;5;;", "1;1;2;3;4;5;a=x1;", "1;1;2;3;4;5;a;"] {
         assert_eq!(Seen::parse(text), None, "{text}");
     }
 }

@@ -1,5 +1,5 @@
 //! The text of what a caller has seen:
-//! `format;at;version;changedAt;others;message=state,message=state;progress`.
+//! `format;at;version;changedAt;from;others;message=state,message=state;progress`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// The present format.
 const FORMAT: &str = "1";
 /// The parts of the text. The progress is the last one, because it is free text.
-const PARTS: usize = 7;
+const PARTS: usize = 8;
 
 impl Followed {
     fn parse(text: &str) -> Option<Self> {
@@ -46,7 +46,8 @@ impl Seen {
         let mut next = || parts.next();
         let format = next()?;
         let mut number = || next()?.parse::<u64>().ok();
-        let (at, version, changed_at, others) = (number()?, number()?, number()?, number()?);
+        let (at, version, changed_at) = (number()?, number()?, number()?);
+        let (from, others) = (number()?, number()?);
         let list = parts.next()?;
         let progress = parts.next()?;
         let followed = list.split(',').filter(|text| !text.is_empty()).map(Followed::parse);
@@ -55,6 +56,7 @@ impl Seen {
             at: Timestamp::from_millis(at),
             version,
             changed_at: Timestamp::from_millis(changed_at),
+            from: Timestamp::from_millis(from),
             others: usize::try_from(others).ok()?,
             followed: followed.collect::<Option<_>>()?,
             progress: Some(progress.to_owned()).filter(|progress| !progress.is_empty()),
@@ -64,9 +66,9 @@ impl Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, version, changed_at, others, followed, progress } = self;
+        let Self { at, version, changed_at, from, others, followed, progress } = self;
         let list: Vec<_> = followed.iter().map(ToString::to_string).collect();
         let progress = progress.as_deref().unwrap_or_default();
-        write!(f, "{FORMAT};{at};{version};{changed_at};{others};{};{progress}", list.join(","))
+        write!(f, "{FORMAT};{at};{version};{changed_at};{from};{others};{};{progress}", list.join(","))
     }
 }

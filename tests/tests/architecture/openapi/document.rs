@@ -140,13 +140,16 @@ fn complete(
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
     responses.retain(|status, _| !status.starts_with(['4', '5']));
     for (status, response) in responses.iter_mut() {
+        response["description"] = meaning(status).into();
+        if response["content"]["text/event-stream"].is_object() {
+            continue;
+        }
         let media = &mut response["content"]["application/json"];
         if media.is_null() {
             response.as_object_mut().expect("it is one").remove("content");
         } else {
             hoist(&format!("{id}Answer"), &mut media["schema"], schemas);
         }
-        response["description"] = meaning(status).into();
     }
     for (status, codes) in problems {
         let name: String = codes.iter().map(|code| word(code.as_str())).collect();

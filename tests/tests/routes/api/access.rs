@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 78] = [
+const ROUTES: [(&str, &str, char); 79] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -86,6 +86,7 @@ const ROUTES: [(&str, &str, char); 78] = [
     ("GET", "/v1/users/u/active-agent", 'p'),
     ("GET", "/v1/users/u/overview", 'p'),
     ("GET", "/v1/users/u/agents/support/queue", 'p'),
+    ("GET", "/v1/users/u/agents/support/events", 'p'),
     ("GET", "/openapi.json", '-'),
     ("GET", "/healthz", '-'),
     ("GET", "/readyz", '-'),

@@ -1,11 +1,9 @@
 //! The messages of a user, as a consumer app sees them: the queue, the conversation, and one message with a wait.
 
-use std::future::Future;
 use std::time::Duration;
 
 use af_domain::time::Millis;
-use af_tests::calls::Answer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{World, each};
 
@@ -132,28 +130,13 @@ async fn a_page_of_a_conversation_takes_three_requests() {
     }
 }
 
-/// Lets `call` wait, and moves the clock in small steps until it has an answer. Returns it with the time that has passed.
-async fn waited(world: &World, call: impl Future<Output = Answer> + Send + 'static) -> (Value, Millis) {
-    let call = tokio::spawn(call);
-    let start = af_runtime::clock::Clock::now(&world.bundle.clock);
-    while !call.is_finished() {
-        world.advance(Millis::new(50));
-        // The clock stands still for the call, which gets real time for its requests.
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-        }
-    }
-    let passed = af_runtime::clock::Clock::now(&world.bundle.clock).since(start);
-    (call.await.unwrap().body_of(200), passed)
-}
-
 #[tokio::test]
 async fn a_message_is_shown_when_it_has_ended_or_the_wait_is_over() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let id = world.say("ann", "hello").await;
     let path = format!("/v1/users/ann/messages/{id}");
-    let (shown, passed) = waited(&world, world.api.get(&format!("{path}?waitMs=20000")).send()).await;
+    let (shown, passed) = world.waited(world.api.get(&format!("{path}?waitMs=20000")).send()).await;
     assert_eq!(shown["status"], "queued");
     assert!(passed >= Millis::from_secs(20), "{passed}");
 
@@ -161,7 +144,7 @@ async fn a_message_is_shown_when_it_has_ended_or_the_wait_is_over() {
     let call = tokio::spawn(world.api.get(&format!("{path}?waitMs=20000")).send());
     tokio::task::yield_now().await;
     world.complete_one(&token, None, json!([])).await;
-    let (shown, _) = waited(&world, async { call.await.unwrap() }).await;
+    let (shown, _) = world.waited(async { call.await.unwrap() }).await;
     assert_eq!((&shown["status"], &shown["reply"]), (&json!("done"), &json!("hi there")));
 
     let at_once = world.api.get(&format!("{path}?waitMs=20000")).send();

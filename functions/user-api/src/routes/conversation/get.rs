@@ -2,7 +2,6 @@ use af_api::conversations::{UserConversation, UserConversationQuery};
 use af_app::access::auth::cursor_secret;
 use af_app::conversations::view::{HistoryPlace, ItemPlace, Part, conversation as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
-use af_domain::refusal::Refusal;
 use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
@@ -25,39 +24,15 @@ pub async fn get(
     // These cursors are valid for this conversation only.
     let key = CursorKey::new(&cursor_secret(&app).await?);
     let (history, queue) = (format!("history {agent} {user}"), format!("queue {agent} {user}"));
-    let history_before = open(&key, HISTORY_CURSOR, &history, query.history_cursor.as_deref())?;
-    let items_before = open(&key, QUEUE_CURSOR, &queue, query.queue_cursor.as_deref())?;
-    let part = Part {
-        limit: query.limit.get(),
-        history: place(HISTORY_CURSOR, history_before.as_deref(), HistoryPlace::read)?,
-        items: place(QUEUE_CURSOR, items_before.as_deref(), ItemPlace::read)?,
-    };
+    let history_place = query.history_cursor.as_deref();
+    let history_place =
+        history_place.map(|c| key.open_at("/historyCursor", &history, c, HistoryPlace::read)).transpose()?;
+    let item_place = query.queue_cursor.as_deref();
+    let item_place =
+        item_place.map(|c| key.open_at("/queueCursor", &queue, c, ItemPlace::read)).transpose()?;
+    let part = Part { limit: query.limit.get(), history: history_place, items: item_place };
     let mut answer = use_case(&app, &user, &agent, &part).await?;
     answer.next_history_cursor = answer.next_history_cursor.map(|position| key.seal_in(&history, &position));
     answer.next_queue_cursor = answer.next_queue_cursor.map(|position| key.seal_in(&queue, &position));
     Ok(Json(answer))
-}
-
-/// The pointer of a refused history cursor.
-const HISTORY_CURSOR: &str = "/historyCursor";
-/// The pointer of a refused cursor of messages.
-const QUEUE_CURSOR: &str = "/queueCursor";
-
-/// The position of a cursor. A refusal names the parameter at `pointer`.
-fn open(
-    key: &CursorKey,
-    pointer: &str,
-    listing: &str,
-    cursor: Option<&str>,
-) -> Result<Option<String>, Refusal> {
-    let opened = cursor.map(|cursor| key.open_in(listing, cursor)).transpose();
-    opened.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })
-}
-
-/// Reads a place. An earlier version of this program may have sealed a place of another shape.
-fn place<T>(pointer: &str, text: Option<&str>, read: fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
-    let Some(text) = text else { return Ok(None) };
-    let name = pointer.trim_start_matches('/');
-    let outdated = || Refusal::field(pointer, format!("{name} is out of date; begin again without one"));
-    read(text).map(Some).ok_or_else(outdated)
 }
