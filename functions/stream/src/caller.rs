@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use af_api::keys::Scope;
 use af_app::App;
-use af_app::access::auth::admit;
-use af_http::{Bearer, Problem};
+use af_app::access::auth::{Caller, admit_for_user};
+use af_http::{Bearer, Problem, path_parameter};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::State;
 
-/// A consumer app: scope `app`.
+/// A caller of a user's routes: a consumer app with the scope `app`, or the user with a token.
 pub struct ConsumerApp {
     pub app: Arc<App>,
+    pub caller: Caller,
 }
 
 impl FromRequestParts<State> for ConsumerApp {
@@ -21,7 +21,8 @@ impl FromRequestParts<State> for ConsumerApp {
 
     async fn from_request_parts(parts: &mut Parts, app: &State) -> Result<Self, Problem> {
         let bearer = Bearer::from_request_parts(parts, &()).await?;
-        admit(app, bearer.expose(), &[Scope::App]).await?;
-        Ok(Self { app: app.clone() })
+        let user = path_parameter(parts, "consumerUserId").await;
+        let caller = admit_for_user(app, bearer.expose(), user.as_deref()).await?;
+        Ok(Self { app: app.clone(), caller })
     }
 }

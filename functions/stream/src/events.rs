@@ -49,6 +49,11 @@ impl Follower {
         Self { app, user, agent, key, listing, seen, ends_at }
     }
 
+    /// Ends the stream at this time, if it does not end before.
+    pub fn end_by(&mut self, at: Timestamp) {
+        self.ends_at = self.ends_at.min(at);
+    }
+
     /// The events: `first`, and those of later changes. The first one has only an id, so that a client can connect again
     /// before anything has changed.
     pub fn events(self, first: Vec<Change>) -> impl Stream<Item = Result<Event, Infallible>> {

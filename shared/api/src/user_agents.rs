@@ -77,6 +77,27 @@ pub struct UserAgentsOverview {
     pub can_create_new_agent: bool,
 }
 
+/// The figures of a user with an agent. Times are epoch ms.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageStats {
+    /// Push jobs of the user for the agent.
+    pub total_push_jobs: u64,
+    /// Push jobs that are active.
+    pub active_push_jobs: u64,
+    /// Dispatches of all push jobs.
+    pub total_dispatches: u64,
+    /// When the newest dispatch was made.
+    pub latest_dispatch_at: Option<u64>,
+    /// Entries of the history.
+    pub context_messages: u64,
+    /// Messages that wait.
+    pub queued_messages: u64,
+    /// Dead letters.
+    pub failed_messages: u64,
+}
+
 named_enum! {
     /// The status of an agent of a user: `active` when the user is bound to it, `failed` when the bound agent accepts no
     /// messages, `pairing` when a pairing code waits for its use, `disabled` when the binding has ended or the agent accepts

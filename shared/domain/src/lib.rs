@@ -24,6 +24,7 @@ pub mod pool;
 pub mod refusal;
 pub mod skill;
 pub mod snapshot;
+pub mod template;
 pub mod time;
 pub mod transcript;
 pub mod upload;

@@ -17,20 +17,20 @@ use crate::events::{Follower, KEEP_ALIVE};
 /// Sends what changes in a conversation as server-sent events: the events of `listEventsForUserAgent`, with their type as the
 /// name of the event. The id of an event is a cursor.
 ///
-/// The stream ends after five minutes. The client then connects again with the last id, as an `EventSource` does by itself.
+/// The stream ends after five minutes, or with the user token that opened it. The client then connects again with the last id, as an `EventSource` does by itself.
 ///
 /// # Errors
 /// 404 when the user and the agent have no conversation, and the user is not bound to the agent.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/stream",
     operation_id = "streamEventsForUserAgent", tag = "conversations",
-    security(("apiKey" = ["admin", "app"])), params(StreamQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(StreamQuery),
     responses(
         (status = 200, content_type = "text/event-stream", body = String), (status = 404, description = "not_found"),
     ),
 )]
 pub async fn stream(
-    ConsumerApp { app }: ConsumerApp,
+    ConsumerApp { app, caller }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<StreamQuery>,
@@ -46,7 +46,10 @@ pub async fn stream(
             (begun.changes, begun.seen)
         }
     };
-    let follower = Follower::new(app, user, agent, key, listing, seen);
+    let mut follower = Follower::new(app, user, agent, key, listing, seen);
+    if let Some(user) = caller.user {
+        follower.end_by(user.expires_at);
+    }
     Ok(Sse::new(follower.events(changes)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

@@ -15,6 +15,7 @@ mod agents {
     pub mod get;
     pub mod list;
     pub mod overview;
+    pub mod usage;
 }
 mod binding {
     pub mod delete;
@@ -38,6 +39,9 @@ mod pairing {
     pub mod get;
     pub mod get_code;
 }
+mod tokens {
+    pub mod create;
+}
 mod snapshots {
     pub mod latest;
     pub mod list;
@@ -50,6 +54,8 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(agents::get::get))
         .routes(routes!(agents::active::active))
         .routes(routes!(agents::overview::overview))
+        .routes(routes!(agents::usage::usage))
+        .routes(routes!(tokens::create::create))
         .routes(routes!(agent::onboarding::onboarding))
         .routes(routes!(agent::readiness::readiness))
         .routes(routes!(agent::telegram_token::put))

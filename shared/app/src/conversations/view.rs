@@ -132,7 +132,8 @@ pub async fn conversation(
     );
     let newest = match &part.items {
         Some(place) => place.newest.clone(),
-        None => listed.items.first().map(ToString::to_string),
+        // The index may list messages that have expired.
+        None => found.messages.first().map(|message| message.id.to_string()),
     };
     let Shown { views, next } = shown(found.messages, found.conversation.as_ref(), listed.next, None, now);
     let next_history = history.older.map(|before| HistoryPlace { before, last }.to_string());

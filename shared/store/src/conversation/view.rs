@@ -23,6 +23,17 @@ pub struct WithMessages {
     pub messages: Vec<Message>,
 }
 
+/// How many entries and messages a conversation has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConversationFigures {
+    /// Entries of the history that belong to the context.
+    pub history: u64,
+    /// Messages that wait.
+    pub waiting: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+}
+
 /// A message in the list of its conversation's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedMessage {
@@ -83,6 +94,23 @@ impl Store {
             });
         }
         Ok(Page { items, next: answer.last_evaluated_key.map(drop) })
+    }
+
+    /// Returns the figures of a conversation, eventually consistent; zeros if there is none.
+    pub async fn conversation_figures(&self, key: &ConversationKey) -> Result<ConversationFigures> {
+        let Some(item) = self.get(keys::conversation(key), false).await? else {
+            return Ok(ConversationFigures::default());
+        };
+        // A conversation from before the counters may have fewer than zero of what was not counted.
+        let counter = |name: &str| {
+            let number = item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
+            number.map_or(0, |number| u64::try_from(number).unwrap_or_default())
+        };
+        Ok(ConversationFigures {
+            history: counter("hc"),
+            dead_letters: counter("fa"),
+            waiting: conversation_from(&item)?.queue.len() as u64,
+        })
     }
 
     /// Returns the stored state of a message, eventually consistent; `None` if there is none.

@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/active-agent",
     operation_id = "getActiveUserAgent", tag = "users",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = UserAgentBody), (status = 404, description = "not_found")),
 )]
 pub async fn active(

@@ -14,7 +14,7 @@ use crate::routes::agents::overview::page_of;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents",
     operation_id = "listUserAgents", tag = "users",
-    security(("apiKey" = ["admin", "app"])), params(UserAgentsQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(UserAgentsQuery),
     responses((status = 200, body = Page<UserAgentBody>)),
 )]
 pub async fn list(

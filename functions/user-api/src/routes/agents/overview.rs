@@ -14,7 +14,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/overview",
     operation_id = "getUserAgentsOverview", tag = "users",
-    security(("apiKey" = ["admin", "app"])), params(UserAgentsQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(UserAgentsQuery),
     responses((status = 200, body = UserAgentsOverview)),
 )]
 pub async fn overview(

@@ -19,7 +19,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/events",
     operation_id = "listEventsForUserAgent", tag = "conversations",
-    security(("apiKey" = ["admin", "app"])), params(EventsQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(EventsQuery),
     responses((status = 200, body = EventList), (status = 404, description = "not_found")),
 )]
 pub async fn events(

@@ -13,7 +13,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation",
     operation_id = "getConversationViewForUserAgent", tag = "conversations",
-    security(("apiKey" = ["admin", "app"])), params(UserConversationQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(UserConversationQuery),
     responses((status = 200, body = inline(UserConversation)), (status = 404, description = "not_found")),
 )]
 pub async fn get(

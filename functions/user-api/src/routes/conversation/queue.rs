@@ -14,7 +14,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/queue",
     operation_id = "listQueueItemsForUserAgent", tag = "messages",
-    security(("apiKey" = ["admin", "app"])), params(UserQueueQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(UserQueueQuery),
     responses((status = 200, body = Page<UserMessageBody>)),
 )]
 pub async fn queue(

@@ -14,7 +14,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/messages/{messageId}",
     operation_id = "getUserMessage", tag = "messages",
-    security(("apiKey" = ["admin", "app"])), params(WaitQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(WaitQuery),
     responses((status = 200, body = UserMessageBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(

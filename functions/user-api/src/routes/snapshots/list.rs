@@ -15,7 +15,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots",
     operation_id = "listSnapshotsForUserAgent", tag = "snapshots",
-    security(("apiKey" = ["admin", "app"])), params(SnapshotsQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(SnapshotsQuery),
     responses((status = 200, body = Page<SnapshotBody>)),
 )]
 pub async fn list(
