@@ -19,3 +19,4 @@ mod skills;
 mod support;
 mod terminal;
 mod token;
+mod users;
