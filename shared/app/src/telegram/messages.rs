@@ -3,6 +3,7 @@
 use af_domain::agent::Bot;
 use af_domain::ids::MessageId;
 use af_domain::ingress::{GroupTrigger, IngressRules};
+use af_domain::notice::NoticeKind;
 use af_domain::outbox::Chat;
 use af_domain::refusal::Code;
 use af_domain::time::Millis;
@@ -11,7 +12,7 @@ use af_store::group::GroupLine;
 use af_telegram::update::{IncomingMessage, Origin};
 
 use crate::intake::enqueue::{Delivered, Enqueue, Identity, deliver};
-use crate::outbox::notice;
+use crate::outbox::{notice, text_of};
 use crate::settings::ingress_config;
 use crate::telegram::handled::{Handled, Rejection};
 use crate::telegram::payload::{GROUP_CONTEXT, is_of, payload};
@@ -153,15 +154,16 @@ async fn rejected(
     origin: &Origin,
     rejection: Rejection,
 ) -> Result<Handled> {
-    let (text, pause) = match rejection {
-        Rejection::UnboundUser => (&rules.unbound_text, UNBOUND_PAUSE),
-        Rejection::RateLimited => (&rules.rate_limit_text, RATE_LIMIT_PAUSE),
+    let (kind, pause) = match rejection {
+        Rejection::UnboundUser => (NoticeKind::Unbound, UNBOUND_PAUSE),
+        Rejection::RateLimited => (NoticeKind::RateLimit, RATE_LIMIT_PAUSE),
     };
     // A group gets no notice about its single members.
-    let has_notice = !text.trim().is_empty() && (origin.is_private() || rejection == Rejection::RateLimited);
-    if has_notice {
+    let has_notice = origin.is_private() || rejection == Rejection::RateLimited;
+    let text = if has_notice { text_of(app, &rules.texts, kind, &bot.agent).await? } else { None };
+    if let Some(text) = text {
         let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
-        let notice = notice(app, chat, origin.topic, None, text);
+        let notice = notice(app, chat, origin.topic, None, &text);
         app.store.notify_if_not_lately(&notice, rejection.as_str(), pause, app.now()).await?;
     }
     Ok(Handled::Rejected(rejection))

@@ -6,13 +6,17 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 73] = [
+const ROUTES: [(&str, &str, char); 77] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
     ("DELETE", "/v1/agents/support", 'a'),
     ("PUT", "/v1/agents/support/telegram-token", 'a'),
+    ("POST", "/v1/agents/support/managed-bot/rotate", 'a'),
     ("GET", "/v1/agents/support/required-secrets", 'r'),
+    ("GET", "/v1/users/u/agents/support/managed-bot", 'p'),
+    ("POST", "/v1/users/u/agents/support/managed-bot", 'p'),
+    ("POST", "/v1/users/u/agents/support/managed-bot/rotate", 'p'),
     ("GET", "/v1/bindings?botIdentity=7&telegramUserId=5", 'r'),
     ("POST", "/v1/telegram/webhooks", 'p'),
     ("GET", "/v1/secrets?refs=a", 'r'),

@@ -12,6 +12,7 @@ mod expiry;
 mod hydration;
 mod ingress_config;
 mod lists;
+mod managed_bots;
 mod message_config;
 mod messages;
 mod onboarding;

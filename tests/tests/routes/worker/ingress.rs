@@ -230,7 +230,7 @@ async fn a_file_that_joins_an_album_during_the_fetch_is_fetched_too() {
 #[tokio::test]
 async fn only_bound_users_may_write_when_a_binding_is_required() {
     let chat = Chat::new().await;
-    chat.configure(json!({"requireBinding": true, "unboundText": "Connect first."})).await;
+    chat.configure(json!({"requireBinding": true, "texts": {"unbound": "Connect first."}})).await;
     let rejected = json!({"ok": true, "rejected": "unbound_user"});
     let says = async |update, fields| chat.ann.sends(update, "message", fields).await;
     for _ in 0..2 {
@@ -262,7 +262,7 @@ async fn only_bound_users_may_write_when_a_binding_is_required() {
 #[tokio::test]
 async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
     let chat = Chat::new().await;
-    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 3, "rateLimitText": "Too fast."})).await;
+    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 3, "texts": {"rateLimit": "Too fast."}})).await;
     let says = async |update| chat.ann.sends(update, "message", json!({"text": "hi"})).await;
     for update in 1..=3 {
         assert_eq!(says(update).await["duplicate"], false);

@@ -234,7 +234,7 @@ async fn a_person_whose_message_became_a_dead_letter_gets_a_notice_once() {
     };
     fail(1, false).await;
     assert_eq!(chat.texts(), ["Sorry, I could not answer your last message. Please send it again later."]);
-    let config = json!({"failureText": ""});
+    let config = json!({"texts": {"failure": ""}});
     chat.world.api.put("/v1/config/ingress", config).send().await.body_of(200);
     chat.world.advance(minutes(1));
     fail(2, false).await;
