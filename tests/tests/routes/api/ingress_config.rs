@@ -58,7 +58,10 @@ async fn an_invalid_ingress_config_is_refused_with_its_field() {
         (json!({"texts": {"unbound": "x".repeat(501)}}), "/texts/unbound"),
         (json!({"texts": {"mood": ""}}), "/texts/mood"),
         (json!({"texts": "none"}), "/texts"),
-        (json!({"agents": {"support": {"texts": {"greeting": "x".repeat(501)}}}}), "/agents/support/texts/greeting"),
+        (
+            json!({"agents": {"support": {"texts": {"greeting": "x".repeat(501)}}}}),
+            "/agents/support/texts/greeting",
+        ),
         (json!({"agents": {"support": {"managerAgentKey": "m"}}}), "/agents/support/managerAgentKey"),
         (json!({"managerAgentKey": "a b"}), "/managerAgentKey"),
         (json!({"agents": large}), "/agents"),

@@ -110,3 +110,20 @@ async fn an_album_in_a_group_is_addressed_by_one_caption() {
     let second = chat.ann.sends(2, "message", picture("")).await;
     assert_eq!((&second["changed"], &second["messageId"]), (&json!("album"), &first["messageId"]));
 }
+
+#[tokio::test]
+async fn an_answer_in_a_group_refers_to_the_message_of_its_author() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    let long = format!("{}\n\n{}", "a".repeat(4_000), "b".repeat(4_000));
+    chat.ann.says(7, json!({"text": "/ask", "chat": group(-5)})).await;
+    let job = worker.poll(json!({})).await["job"].clone();
+    worker.complete(&job, json!({"reply": {"text": long}})).await.body_of(200);
+    chat.ann.says(8, json!({"text": "hello"})).await;
+    let other = chat.world.worker("x").await;
+    let job = other.poll(json!({})).await["job"].clone();
+    other.complete(&job, json!({"reply": {"text": "hi"}})).await.body_of(200);
+    let sent = chat.ann.telegram.outbox(Some(chat.ann.bot.id), None, 10);
+    let replies: Vec<_> = sent.iter().map(|sent| (sent.chat_id < 0, sent.reply_to_message_id)).collect();
+    assert_eq!(replies, [(true, Some(7)), (true, None), (false, None)]);
+}

@@ -210,6 +210,46 @@ async fn the_files_of_an_album_are_one_message() {
 }
 
 #[tokio::test]
+async fn a_replaced_file_of_a_waiting_album_takes_the_place_of_the_old_one() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    for update in 1..=3 {
+        chat.picture(update, json!({})).await;
+    }
+    chat.ann.fetch(&chat.world.bundle).await;
+    let dog = chat.ann.file("dog.jpg").await;
+    let edit = json!({"media_group_id": "77", "photo": [{"file_id": dog.file_id}], "caption": "a dog"});
+    assert_eq!(chat.edits(4, 2, edit.clone()).await["changed"], "edit");
+    assert!(run(&worker).await.is_null(), "the new file is not fetched yet");
+    assert_eq!(chat.edits(5, 2, edit).await["ignored"], "edit_without_change");
+    chat.ann.fetch(&chat.world.bundle).await;
+    chat.world.advance(ALBUM_WAIT);
+    let job = run(&worker).await;
+    let files = job["payload"]["attachments"].as_array().unwrap();
+    assert_eq!((text(&job), files.len()), ("a dog", 3));
+    let places: Vec<_> = files.iter().map(|file| file["telegramFileId"] == json!(dog.file_id)).collect();
+    assert_eq!(places, [false, true, false]);
+    assert!(files.iter().all(|file| file["status"] == "ready"), "{files:?}");
+}
+
+#[tokio::test]
+async fn a_bot_whose_agent_is_gone_talks_for_the_fallback_agent() {
+    let chat = Chat::new().await;
+    chat.world.agent("helper").await;
+    chat.configure(json!({"fallbackAgentKey": "helper"})).await;
+    let table = chat.world.bundle.template.tables[0].name.clone();
+    let key = json!({"pk": {"S": "A"}, "sk": {"S": "demo"}});
+    let deleted = json!({"TableName": table, "Key": key});
+    assert_eq!(chat.world.bundle.aws.engine().call("DeleteItem", deleted).await.status, 200);
+    let id = chat.ann.says(1, json!({"text": "hi"})).await;
+    let message = chat.world.message(&json!(id)).await;
+    assert_eq!(message["agentKey"], "helper", "{message}");
+    chat.configure(json!({"fallbackAgentKey": "absent"})).await;
+    let ignored = chat.ann.sends(2, "message", json!({"text": "hi"})).await;
+    assert_eq!(ignored["ignored"], "not_found", "there is no fallback agent either");
+}
+
+#[tokio::test]
 async fn a_file_that_joins_an_album_during_the_fetch_is_fetched_too() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;

@@ -29,7 +29,13 @@ fn not_configured(detail: impl Into<String>) -> AppError {
 
 /// Returns the manager bot, or 409 with what it lacks. Telegram is not called.
 pub(super) async fn manager(app: &App) -> Result<Manager> {
-    let agent = policies::settings(app).await?.ingress.manager.clone();
+    let named = async || Ok::<_, AppError>(policies::settings(app).await?.ingress.manager.clone());
+    let mut agent = named().await?;
+    if agent.is_none() {
+        // An operator may have named the agent since the config was read.
+        app.settings.forget(&());
+        agent = named().await?;
+    }
     let agent = agent.ok_or_else(|| not_configured(NO_MANAGER))?;
     let profile = profiles::now(app, &agent).await?;
     let Some(name) = profile.and_then(|profile| profile.bot) else {
