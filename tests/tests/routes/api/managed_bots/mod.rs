@@ -1,16 +1,15 @@
 //! Managed bots: a person creates a bot with a link, and the deployment connects it.
 
-use std::sync::Arc;
+mod crashes;
+mod refusals;
 
 use af_app::App;
 use af_app::outbox::{deliver_due, due_work};
 use af_app::telegram::managed_bots::{connect_changed, connect_due};
 use af_domain::time::Millis;
-use af_emulator_telegram::{Fault, TelegramEmulator};
+use af_emulator_telegram::TelegramEmulator;
 use af_tests::calls::Call;
-use af_tests::steps::{End, Steps};
 use af_tests::telegram::{effects_records, with_telegram};
-use aws_smithy_types::retry::RetryConfig;
 use axum::body::{Body, to_bytes};
 use http::Request;
 use serde_json::{Value, json};
@@ -186,45 +185,6 @@ async fn a_repeated_update_and_a_repeated_batch_change_nothing() {
     assert_eq!((managed.world.items().await, history().await), (before, bound));
 }
 
-#[tokio::test]
-async fn a_tap_that_fits_no_pending_link_of_the_manager_writes_nothing() {
-    let managed = Managed::new().await;
-    let old = managed.link(json!({})).await;
-    let new = managed.link(json!({"ttlMs": 60_000})).await;
-    let before = managed.world.items().await;
-    let tap = |link: &Value, user: i64, username: Option<&str>| {
-        managed.control(
-            "/telegram/managed-bots",
-            json!({"link": link["link"], "userId": user, "username": username}),
-        )
-    };
-    let (_, replaced) = tap(&old, PERSON, None).await;
-    assert_eq!(replaced["body"]["ignored"], "bot_link_expired", "{replaced}");
-    let (_, foreign) = tap(&new, 7, Some("foreign_bot")).await;
-    assert_eq!(foreign["body"]["ignored"], "no_bot_link", "{foreign}");
-    managed.world.advance(Millis::from_secs(60));
-    let (_, late) = tap(&new, PERSON, None).await;
-    assert_eq!(late["body"]["ignored"], "bot_link_expired", "{late}");
-    assert_eq!(managed.shown().await["status"], "expired");
-    assert_eq!(managed.next_action().await, "import_token");
-    // The bot of another agent reports a bot with the name of a link.
-    let fresh = managed.link(json!({})).await;
-    let other = managed.connected_bot_of("sales").await;
-    let count = managed.world.items().await.len();
-    let raw = json!({"botIdentity": other, "raw": {"managed_bot": {"user": {"id": 7}, "bot": {"id": 77,
-        "username": fresh["suggestedUsername"]}}}});
-    let (_, of_another) = managed.control("/telegram/messages", raw).await;
-    assert_eq!(of_another["body"]["ignored"], "no_bot_link", "{of_another}");
-    assert_eq!(managed.world.items().await.len(), count);
-    let kept = managed.world.items().await;
-    assert!(
-        before
-            .iter()
-            .filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("BL#"))
-            .all(|item| kept.contains(item))
-    );
-}
-
 impl Managed {
     /// Another agent with a bot of its own.
     async fn connected_bot_of(&self, agent: &str) -> i64 {
@@ -235,102 +195,6 @@ impl Managed {
         self.post("/v1/telegram/webhooks", json!({"agentKey": agent})).send().await.body_of(200);
         bot.id
     }
-}
-
-#[tokio::test]
-async fn a_bot_is_connected_once_when_each_step_fails_before_or_after_its_effect() {
-    let managed = Managed::new().await;
-    let tapped = managed.tap(&managed.link(json!({})).await).await;
-    let methods = ["getManagedBotToken", "getMe", "setWebhook", "getWebhookInfo"];
-    for method in methods {
-        for fault in [Fault::new(502, "Bad Gateway"), Fault::answer_lost()] {
-            managed.telegram.fault(method, &fault, 1);
-            managed.schedule().await;
-            assert_eq!(managed.shown().await["status"], "connecting", "{method}");
-            managed.world.advance(PAST_A_WAIT);
-        }
-    }
-    managed.schedule().await;
-    assert_eq!(managed.shown().await["status"], "connected");
-    let bindings = managed.world.api.get("/v1/users/ann/bindings").send().await.body_of(200);
-    assert_eq!(bindings["items"].as_array().unwrap().len(), 1);
-    managed.is_answered(&tapped["botIdentity"], "hello").await;
-}
-
-/// Taps a link, connects the bot in a function that takes these steps, and then as the schedule does.
-async fn connected_after(steps: &Arc<Steps>) -> Managed {
-    let managed = Managed::new().await;
-    let tapped = managed.tap(&managed.link(json!({})).await).await;
-    let mut boot = managed.world.bundle.boot("effects");
-    boot.sdk =
-        managed.world.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
-    let function = App::from_boot(&boot).unwrap();
-    let bot = tapped["botIdentity"].as_str().unwrap().parse().unwrap();
-    steps.run(Box::pin(connect_due(&function, vec![bot]))).await;
-    for _ in 0..3 {
-        managed.world.advance(PAST_A_WAIT);
-        managed.schedule().await;
-    }
-    let sent = json!({"botIdentity": tapped["botIdentity"], "chatId": PERSON, "text": "hello"});
-    let (_, sent) = managed.control("/telegram/messages", sent).await;
-    assert!(sent["body"]["messageId"].is_string(), "the webhook has the secret that Telegram sends: {sent}");
-    managed
-}
-
-#[tokio::test]
-async fn the_call_that_connects_a_bot_may_die_at_any_step() {
-    let undisturbed = Arc::new(Steps::default());
-    connected_after(&undisturbed).await;
-    let mut crashes = 0;
-    for (n, changes) in undisturbed.taken().iter().enumerate() {
-        let ends = if *changes { &[End::DiesBefore, End::DiesAfter][..] } else { &[End::DiesBefore][..] };
-        for end in ends {
-            let managed = connected_after(&Arc::new(Steps::ending(n, *end))).await;
-            let bindings = managed.world.api.get("/v1/users/ann/bindings").send().await.body_of(200);
-            let count = bindings["items"].as_array().unwrap().len();
-            let status = managed.shown().await["status"].clone();
-            assert_eq!((count, status), (1, json!("connected")), "{end:?} step {n}");
-            crashes += 1;
-        }
-    }
-    assert!(crashes > 15, "{crashes} crashes");
-}
-
-#[tokio::test]
-async fn a_bot_whose_worker_has_died_is_connected_after_a_minute() {
-    let managed = Managed::new().await;
-    let tapped = managed.tap(&managed.link(json!({})).await).await;
-    let identity = tapped["botIdentity"].as_str().unwrap().parse().unwrap();
-    let now = managed.effects.now();
-    let bot = managed.effects.store.managed_bot(&identity, now).await.unwrap().unwrap();
-    let begun = bot.worked_on_by("dead", now);
-    managed.effects.store.change_managed_bot_if_unchanged(&bot, &begun, now).await.unwrap();
-    managed.schedule().await;
-    assert_eq!(managed.shown().await["status"], "connecting", "another call works on it");
-    managed.world.advance(Millis::from_secs(60));
-    managed.schedule().await;
-    assert_eq!(managed.shown().await["status"], "connected");
-}
-
-#[tokio::test]
-async fn a_bot_for_an_agent_that_has_another_bot_is_not_connected() {
-    let managed = Managed::new().await;
-    let link = managed.link(json!({})).await;
-    managed.connected_bot_of("support").await;
-    let tapped = managed.tap(&link).await;
-    managed.schedule().await;
-    let shown = managed.shown().await;
-    assert_eq!(shown["status"], "failed");
-    assert!(shown["reason"].as_str().unwrap().contains("has another bot"), "{shown}");
-    assert_eq!(managed.world.api.get("/v1/users/ann/binding").send().await.problem(), (404, "not_found"));
-    let refused = managed.world.refused(managed.post(PATH, json!({}))).await;
-    assert_eq!(refused.problem(), (409, "bot_conflict"));
-    let link = managed.link(json!({"replace": true})).await;
-    let second = managed.tap(&link).await;
-    managed.schedule().await;
-    assert_eq!(managed.shown().await["status"], "connected");
-    assert_ne!(second["botIdentity"], tapped["botIdentity"]);
-    managed.is_answered(&second["botIdentity"], "hello").await;
 }
 
 #[tokio::test]
@@ -352,21 +216,6 @@ async fn a_rotated_token_is_used_and_the_old_one_ends() {
 }
 
 #[tokio::test]
-async fn a_token_whose_replacement_was_not_answered_is_fetched() {
-    let managed = Managed::new().await;
-    let tapped = managed.connected().await;
-    let bot = &tapped["botIdentity"];
-    let before = managed.token_of(bot);
-    managed.telegram.fault("replaceManagedBotToken", &Fault::answer_lost(), 1);
-    let answer = managed.post(ROTATE, json!({})).send().await;
-    assert_eq!(answer.problem(), (503, "unavailable"));
-    assert_ne!(before, managed.token_of(bot));
-    managed.world.advance(PAST_A_WAIT);
-    managed.schedule().await;
-    managed.is_answered(bot, "hello").await;
-}
-
-#[tokio::test]
 async fn a_token_that_the_owner_has_replaced_is_fetched() {
     let managed = Managed::new().await;
     let tapped = managed.connected().await;
@@ -382,58 +231,4 @@ async fn a_token_that_the_owner_has_replaced_is_fetched() {
     let binding = managed.world.api.get("/v1/users/ann/binding").send().await.body_of(200);
     assert_eq!(binding["telegramUserId"], PERSON.to_string(), "a new owner is not bound");
     managed.is_answered(bot, "hello").await;
-}
-
-#[tokio::test]
-async fn a_link_names_what_the_manager_bot_lacks() {
-    let managed = Managed::new().await;
-    let refused = async |code: (u16, &str), words: &str| {
-        let answer = managed.world.refused(managed.post(PATH, json!({}))).await;
-        assert_eq!(answer.problem(), code);
-        assert!(answer.detail().contains(words), "{}", answer.detail());
-        let readiness =
-            managed.world.api.get("/v1/users/ann/agents/support/readiness").send().await.body_of(200);
-        readiness["issues"].to_string()
-    };
-    managed.configure(json!({})).await;
-    let issues = refused((409, "not_configured"), "managerAgentKey").await;
-    assert!(issues.contains("managerAgentKey"), "{issues}");
-    managed.configure(json!({"managerAgentKey": "absent"})).await;
-    refused((409, "not_configured"), "the manager agent absent has no bot").await;
-    managed.configure(json!({"managerAgentKey": "sales"})).await;
-    let other = managed.connected_bot_of("sales").await;
-    let issues = refused((409, "not_configured"), "Bot Management Mode").await;
-    assert!(issues.contains("Or make a link"), "{issues}");
-    managed.telegram.let_manage(other).unwrap();
-    managed.link(json!({})).await;
-    managed.telegram.fault("getMe", &Fault::new(502, "Bad Gateway"), 1);
-    assert_eq!(managed.post(PATH, json!({})).send().await.problem(), (503, "unavailable"));
-    managed.telegram.fault("getMe", &Fault::new(401, "Unauthorized"), 1);
-    refused((409, "not_configured"), "refuses the token").await;
-}
-
-#[tokio::test]
-async fn an_invalid_link_is_refused_and_a_repeated_call_gets_the_same_link() {
-    let managed = Managed::new().await;
-    let long = "x".repeat(65);
-    for (body, pointer) in [
-        (json!({"name": " "}), "/name"),
-        (json!({"name": long}), "/name"),
-        (json!({"name": "a\nb"}), "/name"),
-        (json!({"ttlMs": 59_999}), "/ttlMs"),
-        (json!({"colour": 1}), "/colour"),
-    ] {
-        let answer = managed.world.refused(managed.post(PATH, body)).await;
-        assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), pointer));
-    }
-    let unknown = managed.post("/v1/users/ann/agents/unknown/managed-bot", json!({}));
-    assert_eq!(managed.world.refused(unknown).await.problem(), (404, "not_found"));
-    let of_manager = managed.post("/v1/users/ann/agents/manager/managed-bot", json!({"replace": true}));
-    assert_eq!(managed.world.refused(of_manager).await.problem(), (409, "bot_conflict"));
-    assert_eq!(managed.world.api.get(PATH).send().await.problem(), (404, "not_found"));
-    let once = || managed.post(PATH, json!({"name": "Ann"})).header("idempotency-key", "k");
-    let first = once().send().await.body_of(201);
-    assert_eq!(once().send().await.body_of(201), first);
-    let other = managed.post(PATH, json!({"name": "Bob"})).header("idempotency-key", "k").send().await;
-    assert_eq!(other.problem(), (422, "idempotency_mismatch"));
 }
