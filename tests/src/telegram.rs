@@ -92,13 +92,7 @@ impl Person {
         api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);
         let effects = bundle.app("effects");
         connect(&effects, &bot).await;
-        let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
-        let events = function.into_iter().flat_map(|function| &function.events);
-        let patterns = events.filter_map(|event| match event {
-            EventDef::Stream(mapping) => Some(&mapping.filters),
-            _ => None,
-        });
-        let filters = patterns.flatten().cloned().collect();
+        let filters = effects_filters(bundle);
         let objects = bundle.boot("effects").objects().expect("the template names the bucket");
         Self { telegram, bot, api, effects, objects, filters, clock: bundle.clock.clone() }
     }
@@ -176,9 +170,33 @@ impl Person {
     /// # Panics
     /// When the stream cannot be read.
     pub fn records(&self, bundle: &Bundle) -> Vec<StreamRecord> {
-        let table = &bundle.template.tables[0].name;
-        let records = bundle.aws.engine().records(table, None, MAX_RECORDS).expect("the stream can be read");
-        let wanted = records.into_iter().filter(|record| self.filters.iter().any(|f| f.matches(record)));
-        wanted.map(|record| serde_json::from_value(record).expect("a record")).collect()
+        records_of(bundle, &self.filters)
     }
+}
+
+/// The filters of the stream of the function effects.
+fn effects_filters(bundle: &Bundle) -> Vec<Pattern> {
+    let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
+    let events = function.into_iter().flat_map(|function| &function.events);
+    let patterns = events.filter_map(|event| match event {
+        EventDef::Stream(mapping) => Some(&mapping.filters),
+        _ => None,
+    });
+    patterns.flatten().cloned().collect()
+}
+
+/// All records of the table's stream that the function effects gets.
+///
+/// # Panics
+/// When the stream cannot be read.
+#[must_use]
+pub fn effects_records(bundle: &Bundle) -> Vec<StreamRecord> {
+    records_of(bundle, &effects_filters(bundle))
+}
+
+fn records_of(bundle: &Bundle, filters: &[Pattern]) -> Vec<StreamRecord> {
+    let table = &bundle.template.tables[0].name;
+    let records = bundle.aws.engine().records(table, None, MAX_RECORDS).expect("the stream can be read");
+    let wanted = records.into_iter().filter(|record| filters.iter().any(|filter| filter.matches(record)));
+    wanted.map(|record| serde_json::from_value(record).expect("a record")).collect()
 }

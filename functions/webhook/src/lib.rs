@@ -93,6 +93,9 @@ fn answer(handled: Handled) -> UpdateAnswer {
             changed: Some(by.as_str().to_owned()),
             ..ok
         },
+        Handled::ManagedBot { bot, duplicate } => {
+            UpdateAnswer { managed_bot: Some(bot.to_string()), duplicate: Some(duplicate), ..ok }
+        }
         Handled::Rejected(rejection) => UpdateAnswer { rejected: Some(rejection.as_str().to_owned()), ..ok },
         Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
         Handled::Command(Answered::Stopped { cancelled }) => {

@@ -98,6 +98,8 @@ pub(crate) async fn demo(app: &App, public_url: &str, telegram: &TelegramEmulato
         Some(bot) => bot,
         None => telegram.add_bot(None, Some("agent_factory_demo_bot"))?,
     };
+    // The ingress config can name the demo agent as the manager of the bots that people create.
+    telegram.let_manage(bot.id)?;
     let name = bots::set_token(app, &agent, SecretString::from(bot.token.clone()), true).await?;
     let webhook = bots::configure_webhook(app, &agent, public_url).await?;
     anyhow::ensure!(webhook.is_ready, "the demo bot's webhook could not be set");

@@ -32,12 +32,11 @@ pub struct IngressConfig {
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
     pub max_burst: Option<u64>,
-    /// The notice for a person who may not write without a binding, at most once an hour. An empty text sends none.
-    pub unbound_text: Option<String>,
-    /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
-    pub rate_limit_text: Option<String>,
-    /// The notice for a person whose message has become a dead letter. An empty text sends none.
-    pub failure_text: Option<String>,
+    /// The texts of notices.
+    pub texts: Option<NoticeTextsBody>,
+    /// The agent whose bot manages the bots that people create with `POST …/managed-bot`.
+    #[schema(value_type = Option<String>)]
+    pub manager_agent_key: Option<Id<AgentKey>>,
     /// Other values for the bots of single agents, by agent key.
     #[schema(value_type = Option<BTreeMap<String, AgentIngressConfig>>)]
     pub agents: Option<BTreeMap<Id<AgentKey>, AgentIngressConfig>>,
@@ -65,10 +64,36 @@ pub struct AgentIngressConfig {
     pub max_per_minute: Option<u64>,
     /// How many messages a chat may send at once, after a pause.
     pub max_burst: Option<u64>,
-    /// The notice for a person who may not write without a binding, at most once an hour. An empty text sends none.
-    pub unbound_text: Option<String>,
-    /// The notice for a chat that sends too many messages, at most once a minute. An empty text sends none.
-    pub rate_limit_text: Option<String>,
-    /// The notice for a person whose message has become a dead letter. An empty text sends none.
-    pub failure_text: Option<String>,
+    /// The texts of notices.
+    pub texts: Option<NoticeTextsBody>,
+}
+
+/// The texts of notices, which are short messages of the system to people. Each has at most 500 characters. An empty text
+/// sends no notice. `{agent}` in a text is replaced by the display name of the agent.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoticeTextsBody {
+    /// The answer to `/start` of a person who is bound.
+    pub greeting: Option<String>,
+    /// The answer to `/start` of a person who is not bound.
+    pub unknown_greeting: Option<String>,
+    /// The answer to a pairing code that has bound the person.
+    pub paired: Option<String>,
+    /// The answer to a pairing code that is not valid.
+    pub wrong_code: Option<String>,
+    /// The answer to the wrong pairing code after which the person must wait.
+    pub too_many_wrong_codes: Option<String>,
+    /// The notice for a person who may not write without a binding, at most once an hour.
+    pub unbound: Option<String>,
+    /// The notice for a chat that sends too many messages, at most once a minute.
+    pub rate_limit: Option<String>,
+    /// The answer to `/stop` that has cancelled messages.
+    pub stopped: Option<String>,
+    /// The answer to `/stop` that has found nothing to cancel.
+    pub nothing_to_stop: Option<String>,
+    /// The notice for a person whose message has become a dead letter.
+    pub failure: Option<String>,
+    /// The notice for a person whose message goes on without a file, once for each message.
+    pub missing_file: Option<String>,
 }

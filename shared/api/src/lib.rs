@@ -10,6 +10,7 @@ pub mod health;
 pub mod id;
 pub mod ingress_config;
 pub mod keys;
+pub mod managed_bots;
 pub mod message_config;
 pub mod messages;
 pub mod onboarding;

@@ -31,7 +31,14 @@ pub struct OnboardingBody {
     /// The link that sends the code to the bot, while the code is pending.
     #[schema(example = "https://t.me/support_bot?start=7KQ2MBX4RWPN")]
     pub pairing_deep_link: Option<String>,
-    /// `configure_agent`, `import_token`, `configure_webhook`, `create_pairing`, `complete_pairing` or `ready`.
+    /// The status of the newest link for a managed bot: `pending`, `connecting`, `connected`, `failed` or `expired`.
+    #[schema(example = "pending")]
+    pub managed_bot_status: Option<String>,
+    /// The link with which the person creates a bot, while it is pending.
+    #[schema(example = "https://t.me/newbot/factory_bot/support_k7w2mq9rtx_bot?name=Support")]
+    pub managed_bot_link: Option<String>,
+    /// `configure_agent`, `import_token`, `create_bot`, `connect_bot`, `configure_webhook`, `create_pairing`,
+    /// `complete_pairing` or `ready`.
     #[schema(example = "complete_pairing")]
     pub next_action: String,
     /// How to do the next action.

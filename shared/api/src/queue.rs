@@ -91,7 +91,7 @@ pub struct WhyAnswer {
     pub message_id: String,
     /// The message's state.
     pub status: String,
-    /// `nothing` when it has ended; `its_worker` while it runs; `retry_time`, `scheduled_time`, `attachments`,
+    /// `nothing` when it has ended, or `delivery` while its reply waits in an outbox; `its_worker` while it runs; `retry_time`, `scheduled_time`, `attachments`,
     /// `another_message`; `agent_disabled`;
     /// `owners_poll`, `owners_drain`, `workers_start`, `free_workers_poll`; `reconcile`, `place_in_pool`, `provider`,
     /// `new_worker`.
@@ -108,6 +108,9 @@ pub struct WhyAnswer {
     pub live_workers: Option<usize>,
     /// The most workers that the pool may have.
     pub max_workers: Option<u64>,
+    /// What became of the reply of an ended message, if it goes to Telegram: `waiting`, `sent`, `uncertain`, `failed`,
+    /// `cancelled` or `dropped`.
+    pub delivery: Option<String>,
 }
 
 /// A message that waits again, with zero attempts.

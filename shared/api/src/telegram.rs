@@ -15,7 +15,7 @@ pub struct UpdateAnswer {
     pub ok: bool,
     /// The message that the update became.
     pub message_id: Option<String>,
-    /// Whether the message had been accepted before.
+    /// Whether the message, or the update about a managed bot, had been accepted before.
     pub duplicate: Option<bool>,
     /// How the update changed a message that waits: `edit`, or `album` when it added a file.
     pub changed: Option<String>,
@@ -27,6 +27,8 @@ pub struct UpdateAnswer {
     pub pairing: Option<PairingAnswer>,
     /// Whether the person who sent `/start` without a code has an active binding.
     pub known: Option<bool>,
+    /// The managed bot that the update is about. It is connected, or its token is fetched again.
+    pub managed_bot: Option<String>,
     /// How many messages `/stop`, or the stop button of a draft, has cancelled.
     pub cancelled: Option<u64>,
 }

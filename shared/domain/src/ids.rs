@@ -136,6 +136,14 @@ id!(
     BotIdentity, "botIdentity", "a positive number of at most 64 bits, without leading zeros", is_telegram_number
 );
 id!(
+    /// The user name of a bot, in lower case. Telegram does not distinguish cases.
+    BotUsername, "botUsername", "5 to 32 letters in lower case, digits or '_', beginning with a letter and ending in 'bot'",
+    |t| (5..=32).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && t.starts_with(|c: char| c.is_ascii_lowercase())
+        && t.ends_with("bot")
+);
+id!(
     /// The numeric id of a person on Telegram, as text. It is also the id of the person's private chat with a
     /// bot. The ids of groups are negative, so no group has such an id.
     TelegramUserId, "the Telegram id of a person",

@@ -2,6 +2,7 @@
 
 use crate::ids::AgentKey;
 use crate::named_enum;
+use crate::notice::NoticeTexts;
 use crate::time::{Millis, Timestamp};
 
 const MINUTE_MS: u64 = 60_000;
@@ -65,12 +66,8 @@ pub struct IngressRules {
     pub show_activity: bool,
     /// How many messages a chat may send.
     pub limit: SenderLimit,
-    /// The notice for a person who may not write without a binding. An empty text sends none.
-    pub unbound_text: String,
-    /// The notice for a chat that sends too many messages. An empty text sends none.
-    pub rate_limit_text: String,
-    /// The notice for a person whose message has become a dead letter. An empty text sends none.
-    pub failure_text: String,
+    /// The texts of notices.
+    pub texts: NoticeTexts,
 }
 
 impl Default for IngressRules {
@@ -83,12 +80,7 @@ impl Default for IngressRules {
             resolve_agent_from_binding: true,
             show_activity: true,
             limit: SenderLimit { per_minute: 20, burst: 10 },
-            unbound_text: "This chat is not connected with an account yet. To connect it, open the link in your app."
-                .to_owned(),
-            rate_limit_text: "You are sending messages faster than I can answer. Please wait a moment, then send your last \
-                              message again."
-                .to_owned(),
-            failure_text: "Sorry, I could not answer your last message. Please send it again later.".to_owned(),
+            texts: NoticeTexts::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Onboarding: the steps that connect a consumer user with an agent on Telegram.
 
+use crate::managed_bot::BotLinkStatus;
 use crate::named_enum;
 use crate::pairing::PairingStatus;
 
@@ -10,6 +11,10 @@ named_enum! {
         ConfigureAgent = "configure_agent",
         /// Import the token of the agent's bot.
         ImportToken = "import_token",
+        /// The person opens the link for a managed bot and creates the bot.
+        CreateBot = "create_bot",
+        /// The deployment connects the bot that the person has created.
+        ConnectBot = "connect_bot",
         /// Configure the webhook of the bot.
         ConfigureWebhook = "configure_webhook",
         /// Create a pairing code.
@@ -34,6 +39,8 @@ pub struct Progress {
     pub paired: bool,
     /// The status of the newest pairing code.
     pub pairing: Option<PairingStatus>,
+    /// How far the managed bot is that the person creates with a link.
+    pub managed_bot: Option<BotLinkStatus>,
 }
 
 impl Progress {
@@ -41,8 +48,13 @@ impl Progress {
     pub fn next_action(self) -> NextAction {
         if !self.agent_enabled {
             NextAction::ConfigureAgent
+        } else if self.managed_bot == Some(BotLinkStatus::Connecting) {
+            NextAction::ConnectBot
         } else if !self.token_imported {
-            NextAction::ImportToken
+            match self.managed_bot {
+                Some(BotLinkStatus::Pending) => NextAction::CreateBot,
+                _ => NextAction::ImportToken,
+            }
         } else if !self.webhook_ready {
             NextAction::ConfigureWebhook
         } else if self.paired {
@@ -67,7 +79,9 @@ mod tests {
             webhook_ready: true,
             paired: true,
             pairing: Some(PairingStatus::Used),
+            managed_bot: None,
         };
+        let managed = |status| Progress { managed_bot: Some(status), token_imported: false, ..done };
         let unpaired = |pairing| Progress { paired: false, pairing, ..done };
         for (progress, next) in [
             (Progress { agent_enabled: false, ..done }, NextAction::ConfigureAgent),
@@ -78,6 +92,11 @@ mod tests {
             (unpaired(Some(PairingStatus::Used)), NextAction::CreatePairing),
             (unpaired(Some(PairingStatus::Pending)), NextAction::CompletePairing),
             (done, NextAction::Ready),
+            (managed(BotLinkStatus::Pending), NextAction::CreateBot),
+            (managed(BotLinkStatus::Connecting), NextAction::ConnectBot),
+            (managed(BotLinkStatus::Expired), NextAction::ImportToken),
+            (managed(BotLinkStatus::Failed), NextAction::ImportToken),
+            (Progress { managed_bot: Some(BotLinkStatus::Pending), ..done }, NextAction::Ready),
         ] {
             assert_eq!(progress.next_action(), next, "{progress:?}");
         }

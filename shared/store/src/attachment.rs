@@ -14,6 +14,7 @@ use crate::conversation::change;
 use crate::expression::Update;
 use crate::item::Reader;
 use crate::keys::ONLY;
+use crate::outbox::NewEntry;
 use crate::{Result, Store, StoreError, keys};
 
 /// The result of storing fetched attachments.
@@ -118,29 +119,38 @@ pub fn to_be_fetched(image: Option<&BTreeMap<String, serde_json::Value>>) -> Res
     MessageId::parse(id).map(Some).map_err(malformed)
 }
 
+/// What became of the attachments of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct AttachmentResults<'a> {
+    /// The attachments as they were read.
+    pub before: &'a [Attachment],
+    /// The attachments after all of them were fetched or have failed.
+    pub after: &'a [Attachment],
+    /// The notice about a file that was not fetched.
+    pub notice: Option<&'a NewEntry>,
+}
+
 impl Store {
-    /// Stores the attachments of a message after all of them were fetched or have failed. `before` are the attachments as
-    /// they were read. `waiting` is the conversation before and after, if the message waits for its attachments there.
+    /// Stores the attachments of a message after all of them were fetched or have failed. `waiting` is the conversation before and after, if the message waits for its attachments there.
     /// After this write the message may be claimed.
     pub async fn store_attachments_if_pending(
         &self,
         message: &MessageId,
-        before: &[Attachment],
-        attachments: &[Attachment],
+        results: &AttachmentResults<'_>,
         waiting: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
     ) -> Result<AttachmentsStored> {
         let settled = Update::of(keys::message(message))
-            .set_or_remove("fi", encode(attachments))
+            .set_or_remove("fi", encode(results.after))
             .remove("fb")
             .when("attribute_exists(#fb)")
             .when("#fi = :before")
-            .bind(":before", encode(before).unwrap_or_default());
+            .bind(":before", encode(results.before).unwrap_or_default());
         let mut transaction = self.transaction().update(settled);
         if let Some((before, after)) = waiting {
             transaction = transaction.update(change(before, after, policies.queue.ready_shards));
         }
-        let committed = self.commit(transaction).await?;
+        let committed = self.commit_and_notify(transaction, results.notice).await?;
         Ok(if committed.is_done() {
             AttachmentsStored::Done
         } else if let Some(refused) = committed.failed_condition(0) {

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
-    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId,
-    PairingCode, Sha256Hex, SkillSlug, SkillVersion, SnapshotId, StorageId, TelegramUserId, TemplateKey,
-    WorkerId,
+    AgentKey, BindingId, BotIdentity, BotUsername, ConsumerUserId, ConversationId, ConversationKey, Fence,
+    MessageId, PairingCode, Sha256Hex, SkillSlug, SkillVersion, SnapshotId, StorageId, TelegramUserId,
+    TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
@@ -230,6 +230,24 @@ pub fn wrong_codes(bot: &BotIdentity, user: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("W#{user}"))
 }
 
+/// A link with which a person creates a bot.
+pub fn bot_link(username: &BotUsername) -> Key {
+    Key::new(format!("BL#{username}"), ONLY)
+}
+
+/// The name of the newest link of a user and an agent.
+pub fn newest_bot_link(user: &ConsumerUserId, agent: &AgentKey) -> Key {
+    Key::new(format!("U#{user}"), format!("L#{agent}"))
+}
+
+/// A bot that a person has created with a link.
+pub fn managed_bot(identity: &BotIdentity) -> Key {
+    Key::new(format!("{MANAGED_BOT_PREFIX}{identity}"), ONLY)
+}
+
+/// The prefix of the partition keys of managed bots.
+pub(crate) const MANAGED_BOT_PREFIX: &str = "MB#";
+
 /// An API key.
 pub fn api_key(id: &str) -> Key {
     Key::new(API_KEYS, id)
@@ -243,10 +261,10 @@ pub fn outbox(chat: &Chat) -> Key {
 /// The prefix of the partition keys of outboxes.
 pub(crate) const OUTBOX_PREFIX: &str = "O#";
 
-/// The partition of the outboxes in the ready index.
+/// The partition in the ready index of all outboxes, and of the managed bots that are due.
 pub const OUTBOXES: &str = "O";
 
-/// Returns the sort key in the ready index of an outbox that a sender should look after at `time`.
+/// Returns the sort key in the ready index of an outbox, or of a managed bot, that is due at `time`.
 pub fn outbox_due(time: Timestamp) -> String {
     format!("{:013}", time.as_millis())
 }

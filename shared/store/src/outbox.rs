@@ -314,15 +314,6 @@ impl Store {
         }
     }
 
-    /// Returns the chats whose outboxes a sender should look after at `now`, the longest due first. The read is
-    /// eventually consistent.
-    pub async fn due_outboxes(&self, now: Timestamp, limit: i32) -> Result<Vec<Chat>> {
-        let until = keys::outbox_due(now);
-        let values = [(":rp", keys::OUTBOXES.into()), (":until", until.into())];
-        let query = self.query("#rp = :rp AND #rk <= :until", values).index_name(keys::READY_INDEX);
-        Ok(queried(query.limit(limit)).await?.items().iter().filter_map(chat_of).collect())
-    }
-
     /// Returns one page of all outboxes in which something waits, those that are due first. `after` is the `next` of the
     /// page before.
     pub async fn outboxes(&self, limit: i32, after: Option<&str>) -> Result<Page<Outbox, String>> {
@@ -388,7 +379,7 @@ fn is_same(one: &Outbox, other: &Outbox) -> bool {
     one.head() == other.head() && one.sending == other.sending
 }
 
-fn chat_of(item: &Item) -> Option<Chat> {
+pub(crate) fn chat_of(item: &Item) -> Option<Chat> {
     Reader::of(item).text("pk").ok()?.strip_prefix(keys::OUTBOX_PREFIX).and_then(Chat::parse)
 }
 

@@ -83,6 +83,9 @@ pub struct BotUser {
     /// The display name.
     #[serde(default)]
     pub first_name: String,
+    /// Whether people can create bots that this bot manages.
+    #[serde(default)]
+    pub can_manage_bots: bool,
 }
 
 /// The markup of a text.
@@ -175,6 +178,18 @@ impl Bot {
     /// Returns the bot that the token belongs to, or `Unauthorized` if the token is invalid or revoked.
     pub async fn get_me(&self) -> Result<BotUser, TelegramError> {
         self.call("getMe", &serde_json::json!({})).await
+    }
+
+    /// Returns the token of a bot that this bot manages, or `BadRequest` if it does not manage the bot.
+    pub async fn get_managed_bot_token(&self, bot: i64) -> Result<SecretString, TelegramError> {
+        let token = self.call("getManagedBotToken", &serde_json::json!({"user_id": bot})).await;
+        token.map(|token: String| token.into())
+    }
+
+    /// Revokes the token of a bot that this bot manages and returns its new token.
+    pub async fn replace_managed_bot_token(&self, bot: i64) -> Result<SecretString, TelegramError> {
+        let token = self.call("replaceManagedBotToken", &serde_json::json!({"user_id": bot})).await;
+        token.map(|token: String| token.into())
     }
 
     /// Sets the webhook. A new call replaces it. Returns `BadRequest` if Telegram refuses the URL or the

@@ -24,4 +24,4 @@ pub use markup::{Markup, TextPart, text_parts};
 pub use pause::{Pause, TokioPause};
 pub use polling::FetchedUpdate;
 pub use split::split;
-pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, StopBy, read};
+pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, MANAGED_BOT, Origin, StopBy, read};

@@ -8,20 +8,26 @@ use std::collections::BTreeMap;
 use af_domain::attachment::Attachment;
 use af_domain::ids::BotIdentity;
 use af_domain::json_text::mended;
+use af_domain::managed_bot::CreatedBot;
 use serde_json::Value;
 
 mod content;
+mod managed_bot;
 mod stop;
 mod wire;
 
 pub use stop::StopBy;
 
 use content::{Media, one_line};
+use managed_bot::reported_bot;
 use stop::pressed_stop;
 use wire::{Message, Update};
 
 /// The kinds of updates to request from Telegram.
-pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message", "stopped_message_generation"];
+pub const ALLOWED_UPDATES: &[&str] =
+    &["message", "edited_message", "stopped_message_generation", MANAGED_BOT];
+/// The kind of the updates about the bots that a bot manages.
+pub const MANAGED_BOT: &str = "managed_bot";
 
 /// The largest original JSON that a message keeps. It is a copy for convenience, and must not displace the text.
 pub const MAX_RAW_BYTES: usize = 16 * 1024;
@@ -150,10 +156,18 @@ pub enum Ingress {
         /// The id of the supergroup.
         to: i64,
     },
+    /// A bot that the receiving bot manages was created, or its token or owner has changed.
+    ManagedBot {
+        /// The update number.
+        update_id: u64,
+        /// The bot, and the person who owns it.
+        bot: CreatedBot,
+    },
     /// The update is ignored, and a retry would not change that.
     Ignored {
         /// The reason, in one word for metrics: `malformed_json`, `unsupported_update`, `unsupported_message`,
-        /// `no_update_id`, `no_chat`, `no_sender`, `no_message_id`, `edited_command` or `edited_location`.
+        /// `no_update_id`, `no_chat`, `no_sender`, `no_message_id`, `no_managed_bot`, `edited_command` or
+        /// `edited_location`.
         reason: &'static str,
     },
 }
@@ -179,6 +193,10 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         (Some(message), _) => (message, false),
         (None, Some(message)) => (message, true),
         (None, None) => {
+            if let Some(reported) = update.managed_bot {
+                let bot = reported_bot(&reported).ok_or("no_managed_bot")?;
+                return Ok(Ingress::ManagedBot { update_id, bot });
+            }
             let pressed = update.stopped_message_generation.ok_or("unsupported_update")?;
             return pressed_stop(update_id, &pressed);
         }

@@ -2,6 +2,7 @@
 //! Telegram makes one wait.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use af_domain::ids::{AgentKey, BotIdentity, ConversationId};
 use af_domain::message::{Payload, Reply, ReplyFormat, TELEGRAM};
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Part};
 use af_domain::time::Millis;
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use af_store::conversation::CompleteWith;
 use af_telegram::{SendDraft, SendMessage, SentMessage, TelegramError};
 use af_tests::steps::{End, StepOutcome, Steps};
@@ -279,4 +281,53 @@ async fn a_message_that_waits_for_longer_than_a_day_fails_and_says_so() {
     assert_eq!(delivery.state, DeliveryState::Failed);
     assert!(delivery.reason.unwrap().contains("a day"));
     assert!(scene.world.app.store.outbox(&chat(), true).await.unwrap().is_none());
+}
+
+/// Secrets Manager, which does not answer while it is down.
+#[derive(Default)]
+struct Secrets(AtomicBool);
+
+impl Faults for Secrets {
+    fn before(&self, request: &WireRequest) -> Fault {
+        let is_down = request.operation.ends_with("SecretValue") && self.0.load(Ordering::SeqCst);
+        if is_down { Fault::LoseRequest } else { Fault::None }
+    }
+}
+
+#[tokio::test]
+async fn a_reply_whose_token_cannot_be_read_waits_and_arrives_once() {
+    let scene = Scene::new().await;
+    let secrets = Arc::new(Secrets(AtomicBool::new(true)));
+    let mut function = scene.world.with_faults(secrets.clone());
+    function.messenger = scene.telegram.line(&Arc::default());
+    scene.complete(&function, "hello").await.unwrap();
+    assert_eq!((scene.delivery().await.state, scene.telegram.arrived().len()), (DeliveryState::Waiting, 0));
+    for _ in 0..3 {
+        scene.world.bundle.clock.advance(Millis::from_secs(60));
+        deliver_due(&function).await.unwrap();
+    }
+    assert_eq!(scene.telegram.arrived().len(), 0);
+    secrets.0.store(false, Ordering::SeqCst);
+    scene.world.bundle.clock.advance(Millis::from_secs(60));
+    deliver_due(&function).await.unwrap();
+    assert_eq!((scene.delivery().await.state, scene.telegram.arrived().len()), (DeliveryState::Sent, 1));
+}
+
+#[tokio::test]
+async fn a_refused_token_that_cannot_be_read_again_lets_its_reply_wait() {
+    let scene = Scene::new().await;
+    let secrets = Arc::new(Secrets::default());
+    let mut function = scene.world.with_faults(secrets.clone());
+    function.messenger = scene.telegram.line(&Arc::default());
+    // The token is cached, so it is read again only after Telegram has refused it.
+    function.secrets.get(&bot_token_ref(&AgentKey::parse(AGENT).unwrap()), function.now()).await.unwrap();
+    secrets.0.store(true, Ordering::SeqCst);
+    scene.telegram.answers.lock().unwrap().push_back(TelegramError::Unauthorized);
+    scene.complete(&function, "hello").await.unwrap();
+    let outbox = scene.world.app.store.outbox(&chat(), true).await.unwrap().unwrap();
+    let until = scene.world.app.now() + Millis::from_secs(300);
+    assert_eq!((outbox.sending, outbox.waits_until), (None, Some(until)));
+    secrets.0.store(false, Ordering::SeqCst);
+    scene.deliver_all().await;
+    assert_eq!((scene.delivery().await.state, scene.telegram.arrived().len()), (DeliveryState::Sent, 1));
 }

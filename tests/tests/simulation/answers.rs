@@ -1,6 +1,6 @@
 //! The answers that actors got. The judge compares them with the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 #[derive(Default)]
 pub struct Answers {
+    /// The answers to updates from Telegram.
+    pub people: Mutex<People>,
     /// Messages whose acceptance was answered.
     pub accepted: Mutex<BTreeMap<String, Accepted>>,
     /// Messages whose completion was answered, with the fence of the completing lease.
@@ -49,13 +51,37 @@ pub struct Delivered {
     /// The times before and after the worker's call, ms.
     pub asked: u64,
     pub answered: u64,
+    /// The text that the worker got; `None` for a part of a reply.
+    pub text: Option<String>,
+}
+
+/// The answers to updates from Telegram that the judge has not seen.
+#[derive(Default)]
+pub struct People {
+    /// Messages whose edit was answered: the message, the number of the edit, and the time of the answer, ms.
+    pub edited: Vec<(String, u64, u64)>,
+    /// Albums in which a file was put: the message and the number of its files.
+    pub albums: Vec<(String, usize)>,
+    /// Commands to stop that were answered.
+    pub stopped: Vec<Stopped>,
+}
+
+/// A command to stop, with the times before and after its call, ms.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    pub chat: String,
+    pub asked: u64,
+    pub answered: u64,
+    /// The messages whose acceptance was answered before the call.
+    pub accepted: BTreeSet<String>,
 }
 
 /// A message that was accepted.
 pub struct Accepted {
     /// When the acceptance was first answered.
     pub at: Instant,
-    pub conversation: ConversationId,
+    /// The conversation; `None` if the message came from Telegram, whose user does not know it.
+    pub conversation: Option<ConversationId>,
 }
 
 /// An operator's request to free a conversation.
@@ -73,8 +99,8 @@ impl Answers {
         self.violations.lock().unwrap().push(violation);
     }
 
-    pub fn accept(&self, message: String, conversation: &ConversationId) {
-        let accepted = || Accepted { at: Instant::now(), conversation: conversation.clone() };
+    pub fn accept(&self, message: String, conversation: Option<&ConversationId>) {
+        let accepted = || Accepted { at: Instant::now(), conversation: conversation.cloned() };
         self.accepted.lock().unwrap().entry(message).or_insert_with(accepted);
     }
 

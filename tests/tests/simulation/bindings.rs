@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::agents::{bindings, profiles};
+use af_app::settings::ingress_config;
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref};
 use af_domain::ids::{AgentKey, BotIdentity, TelegramUserId};
 use af_domain::refusal::Code;
 use af_tests::world::agent_settings;
 use rand::Rng;
 use secrecy::SecretString;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::costs::Operation;
 use crate::instance::Instance;
@@ -22,6 +25,8 @@ use crate::world::{AGENT, World};
 pub const OTHER_AGENT: &str = "other";
 pub const BOT: &str = "7";
 const OTHER_BOT: &str = "8";
+/// The secret of the webhooks of both bots.
+pub const WEBHOOK_SECRET: &str = "a webhook secret";
 /// Chats of all users: fewer than users, so that each is taken over from time to time.
 pub const CHATS: u64 = 3;
 /// Longest pause between two changes of bindings, ms.
@@ -45,12 +50,19 @@ pub async fn prepare(world: &World) {
     for agent in [AGENT, OTHER_AGENT] {
         assign_bot(&app, agent).await.unwrap();
     }
+    // Only bound people may write, so every message from Telegram is in the conversation of a user.
+    let rules = serde_json::from_value(json!({"requireBinding": true})).unwrap();
+    ingress_config::set(&app, &rules).await.unwrap();
 }
 
 async fn assign_bot(app: &af_app::App, agent: &str) -> Result<(), AppError> {
     let identity = BotIdentity::parse(if agent == AGENT { BOT } else { OTHER_BOT }).unwrap();
     let name = BotName { identity, username: agent.to_owned() };
     app.store.assign_bot_if_unclaimed(&key(agent), &name, None, app.now()).await?;
+    if let Some(bot) = app.store.bot(&name.identity).await? {
+        let hash = Sha256::digest(WEBHOOK_SECRET.as_bytes()).into();
+        app.store.rotate_webhook_secret(&bot, hash, app.now()).await?;
+    }
     app.secrets.put(&bot_token_ref(&key(agent)), SecretString::from("7:token"), app.now()).await?;
     Ok(())
 }

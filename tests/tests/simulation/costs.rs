@@ -30,13 +30,15 @@ pub enum Operation {
     Count,
     StoreAttachmentResults,
     Deliver,
+    Webhook,
+    ShowDrafts,
 }
 
 /// What the notice about a dead letter reads: the message, the binding and the profile; and the write without the notice.
 const APOLOGY: u64 = 3 + 1;
 
 impl Operation {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -61,6 +63,8 @@ impl Operation {
         Self::Count,
         Self::StoreAttachmentResults,
         Self::Deliver,
+        Self::Webhook,
+        Self::ShowDrafts,
     ];
 
     /// The limit of requests of one call. The function has just started, so it reads policies and profile first, and
@@ -80,16 +84,22 @@ impl Operation {
             // Read and write, three times when other actors enqueue at the same time.
             Self::Fail => 1 + 3 * (2 + APOLOGY),
             // A completion also sends what waits in the outbox of its chat.
-            Self::Reconcile | Self::RetryAll | Self::Complete | Self::Deliver => return None,
+            // An update may stop any number of messages, and a batch of the stream may have any number of them.
+            Self::Reconcile
+            | Self::RetryAll
+            | Self::Complete
+            | Self::Deliver
+            | Self::Webhook
+            | Self::ShowDrafts => return None,
             // Read and write, twice when another operator was faster.
             Self::Configure => 2 * 2,
             // Profile; both bindings and the write, three times when other calls bind at the same time.
             Self::Bind => 1 + 3 * 3,
             Self::Revoke => 3 * 2,
-            // Profile and write; then the bot.
-            Self::ConfigureAgent => 2 + 1,
-            // Policies, counters and a page of each shard.
-            Self::Stats => 2 + 6,
+            // Profile and write; then the bot, and the secret of its webhook.
+            Self::ConfigureAgent => 2 + 1 + 2,
+            // Policies, counters, the last report, and a page of each shard.
+            Self::Stats => 3 + 6,
             // A page of each shard, then the messages.
             Self::ListDeadLetters => 4 + 1,
             Self::ListConversation => 3,

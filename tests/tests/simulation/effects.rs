@@ -10,6 +10,7 @@ use std::time::Duration;
 use af_app::files::attachments::store_results;
 use af_app::outbox::deliver_changed;
 use af_app::queue::counters::{StreamRecord, count};
+use af_app::telegram::drafts;
 use af_domain::ids::MessageId;
 use af_sam::stream::filter::Pattern;
 use rand::Rng;
@@ -138,6 +139,8 @@ impl Stream {
         let function = &mut self.functions[self.rng.random_range(0..2)];
         let app = function.app();
         function.call(Operation::Deliver, deliver_changed(&app, &batch.records)).await;
+        let app = function.app();
+        function.call(Operation::ShowDrafts, drafts::show(&app, &batch.records)).await;
         {
             let mut ledger = self.world.ledger.lock().unwrap();
             let mut in_flight = ledger.counted;

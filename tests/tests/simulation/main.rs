@@ -18,6 +18,8 @@ mod judge;
 mod mutations;
 mod operators;
 mod outbox_mutations;
+mod people;
+mod people_mutations;
 mod pool;
 mod queue;
 mod queue_operations;
@@ -244,6 +246,21 @@ fn a_reply_in_the_chat_of_another_user_is_noticed() {
 #[test]
 fn a_delivery_whose_end_is_forgotten_is_noticed() {
     notices(Mutation::EndOfDeliveryForgotten);
+}
+
+#[test]
+fn an_edit_that_is_forgotten_is_noticed() {
+    notices(Mutation::EditForgotten);
+}
+
+#[test]
+fn a_file_of_an_album_that_is_forgotten_is_noticed() {
+    notices(Mutation::FileOfAlbumForgotten);
+}
+
+#[test]
+fn a_stop_that_leaves_waiting_messages_is_noticed() {
+    notices(Mutation::StopForgetsQueue);
 }
 
 /// Tries the seed that is known to show the bug, then all others.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::bindings::OTHER_AGENT;
 use crate::costs::Operation;
-use crate::outbox_mutations;
 use crate::world::AGENT;
+use crate::{outbox_mutations, people_mutations};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,12 @@ pub enum Mutation {
     ReplyWithoutUser,
     /// The end of a delivery is not stored with its message.
     EndOfDeliveryForgotten,
+    /// An edit leaves the text of its message unchanged.
+    EditForgotten,
+    /// A file of an album is not stored.
+    FileOfAlbumForgotten,
+    /// A command to stop leaves the messages that wait.
+    StopForgetsQueue,
 }
 
 impl Mutation {
@@ -103,6 +109,10 @@ impl Mutation {
             }
             Mutation::ReplyWithoutUser => |writes| outbox_mutations::reply_without_user(writes),
             Mutation::EndOfDeliveryForgotten => outbox_mutations::end_of_delivery_forgotten,
+            Mutation::EditForgotten => |writes| people_mutations::edit_forgotten(writes),
+            Mutation::FileOfAlbumForgotten => |writes| people_mutations::file_of_album_forgotten(writes),
+            Mutation::StopForgetsQueue if operation != Some(Operation::Webhook) => return None,
+            Mutation::StopForgetsQueue => people_mutations::stop_forgets_queue,
             Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
             Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
             Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),
@@ -372,7 +382,12 @@ fn run_limit_ignored(writes: &mut Vec<Value>) -> bool {
     if !writes.iter().filter_map(error).any(|error| error.starts_with("run_timeout")) {
         return false;
     }
+    write_nothing(writes);
+    true
+}
+
+/// Replaces a transaction by one that writes an item that nothing reads.
+pub(crate) fn write_nothing(writes: &mut Vec<Value>) {
     let table = writes[0]["Update"]["TableName"].clone();
     *writes = vec![json!({"Put": {"TableName": table, "Item": {"pk": {"S": "none"}, "sk": {"S": "none"}}}})];
-    true
 }

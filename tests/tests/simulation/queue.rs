@@ -127,6 +127,10 @@ pub struct Message {
     pub awaits_attachments: bool,
     /// What became of its reply, as JSON.
     pub delivery: Option<String>,
+    /// The number of its files.
+    pub files: usize,
+    /// When it was accepted, ms.
+    pub accepted_at: u64,
 }
 
 pub fn message(image: &Value) -> Message {
@@ -139,6 +143,8 @@ pub fn message(image: &Value) -> Message {
         retried_by: text(image, "rt"),
         awaits_attachments: text(image, "fb").is_some(),
         delivery: text(image, "dl"),
+        files: text(image, "fi").map_or(0, |json| serde_json::from_str::<Vec<Value>>(&json).unwrap().len()),
+        accepted_at: number(image, "en"),
     }
 }
 

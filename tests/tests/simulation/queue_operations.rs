@@ -74,8 +74,9 @@ pub async fn cancel_any(world: &World, function: &mut Instance, rng: &mut StdRng
 /// The user of conversation number `conversation` cancels one of their messages. Sometimes a stranger tries this, too.
 pub async fn cancel_own(world: &World, function: &mut Instance, rng: &mut StdRng, conversation: usize) {
     let (sender, conversation) = &world.conversations[conversation];
-    let own_messages =
-        world.answers.accepted_where(|a| a.conversation == *conversation && a.at.elapsed() < YOUNG);
+    let own_messages = world
+        .answers
+        .accepted_where(|a| a.conversation.as_ref() == Some(conversation) && a.at.elapsed() < YOUNG);
     let Some(message) = any(rng, &own_messages) else { return };
     if rng.random_bool(0.1) {
         let stranger = ConsumerUserId::parse("a-stranger").unwrap();

@@ -79,6 +79,17 @@ events! {
     ClaimedWithoutAttachments
     PartArrived
     NoticeArrived
+    UpdateAgain
+    UpdateTwiceAtOnce
+    UpdateEnqueued
+    UpdateRejected
+    EditApplied
+    EditEnqueued
+    EditIgnored
+    AlbumJoined
+    StoppedByPerson
+    DraftShown
+    ProgressShown
     TelegramAskedToWait
     DeliverySent
     DeliveryUncertain

@@ -7,7 +7,7 @@ use std::time::Duration;
 use af_app::outbox::{Messenger, deliver_due};
 use af_domain::time::Millis;
 use af_runtime::clock::Clock;
-use af_telegram::{SendMessage, SentMessage, TelegramError};
+use af_telegram::{SendDraft, SendMessage, SentMessage, TelegramError};
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -38,11 +38,23 @@ pub struct Arrived {
     pub at: u64,
 }
 
+/// A draft that a chat has shown.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub chat: String,
+    pub id: i64,
+    pub text: String,
+    /// When its call began, and when it was shown, ms.
+    pub sent: u64,
+    pub at: u64,
+}
+
 /// Everything that has arrived since the judge looked.
 pub struct SimTelegram {
     clock: SimClock,
     shared: Arc<Shared>,
     pub arrived: Mutex<Vec<Arrived>>,
+    pub drafts: Mutex<Vec<Draft>>,
 }
 
 /// The connection of one function instance.
@@ -65,9 +77,14 @@ pub fn reply_to(message: &str) -> String {
     (0..parts).map(part).collect::<Vec<_>>().join("\n\n")
 }
 
+/// The progress that the worker of a message reports.
+pub fn progress_of(message: &str) -> String {
+    format!("{message} is at work")
+}
+
 impl SimTelegram {
     pub fn new(clock: SimClock, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { clock, shared, arrived: Mutex::default() })
+        Arc::new(Self { clock, shared, arrived: Mutex::default(), drafts: Mutex::default() })
     }
 
     pub fn line(self: &Arc<Self>, seed: u64) -> Arc<dyn Messenger> {
@@ -123,6 +140,40 @@ impl Messenger for Line {
                 _ => Ok(telegram.takes(&message, sent)),
             }
         })
+    }
+
+    fn draft<'a>(
+        &'a self,
+        _: &'a SecretString,
+        draft: SendDraft<'a>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async move {
+            let telegram = &self.telegram;
+            let sent = telegram.clock.now().as_millis();
+            let (call, is_refused) = {
+                let mut rng = self.rng.lock().unwrap();
+                (rng.random_range(1..MAX_CALL_MS), rng.random_bool(0.1))
+            };
+            tokio::time::sleep(Duration::from_millis(call)).await;
+            if is_refused && telegram.shared.faults_on.load(Ordering::Relaxed) {
+                return Err(TelegramError::Unavailable { status: 502 });
+            }
+            telegram.shared.tally.count(Event::DraftShown);
+            let (chat, text) = (draft.chat_id.to_string(), draft.text.to_owned());
+            let at = telegram.clock.now().as_millis();
+            telegram.drafts.lock().unwrap().push(Draft { chat, id: draft.draft_id, text, sent, at });
+            Ok(())
+        })
+    }
+
+    fn typing<'a>(
+        &'a self,
+        _: &'a SecretString,
+        _: i64,
+        _: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        // No person of the simulation writes in a group.
+        Box::pin(async { Ok(()) })
     }
 
     fn pause(&self, length: Millis) -> BoxFuture<'_, ()> {

@@ -121,7 +121,7 @@ fn was_accepted(world: &World, request: &Enqueue, answer: Option<Result<Accepted
     match answer {
         Some(Ok(accepted)) => {
             world.note(|| format!("{} accepted in {}", accepted.message, request.conversation));
-            world.answers.accept(accepted.message.to_string(), &request.conversation);
+            world.answers.accept(accepted.message.to_string(), Some(&request.conversation));
             true
         }
         None | Some(Err(AppError::Store(_))) => false,

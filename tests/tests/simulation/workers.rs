@@ -21,7 +21,7 @@ use crate::clock::WorkerClock;
 use crate::costs::Operation;
 use crate::instance::Instance;
 use crate::tally::Event;
-use crate::telegram::reply_to;
+use crate::telegram::{progress_of, reply_to};
 use crate::world::{MAX_RUN, World};
 
 /// Wait between heartbeats: the policy default.
@@ -73,6 +73,7 @@ fn delivered(job: &Job, asked: Timestamp, answered: Timestamp) -> Delivered {
         target: (job.payload.provider == TELEGRAM).then(|| job.payload.provider_user_id.clone()),
         asked: asked.as_millis(),
         answered: answered.as_millis(),
+        text: Some(job.payload.message_text.clone()),
     }
 }
 
@@ -202,7 +203,8 @@ impl Worker {
     /// Sends one heartbeat; `false` when its answer says that the lease is lost.
     async fn send_heartbeat(&mut self, job: &Job) -> bool {
         let (app, id, sent) = (self.function().app(), self.id.clone(), self.world.now());
-        let beat = heartbeat(&app, &id, &job.lease.entry.message, &job.lease.id, None);
+        let progress = progress_of(job.lease.entry.message.as_str());
+        let beat = heartbeat(&app, &id, &job.lease.entry.message, &job.lease.id, Some(&progress));
         match self.functions[0].call(Operation::Heartbeat, beat).await {
             Some(Ok(beat)) if beat.held => {
                 self.world.answers.confirmed_leases.lock().unwrap().push((job.lease.id.clone(), sent));

@@ -34,7 +34,7 @@ use crate::mutations::Mutation;
 use crate::pool::SimProvider;
 use crate::tally::{Event, Tally};
 use crate::telegram::SimTelegram;
-use crate::{bindings, operators, reconciler, telegram, users, workers};
+use crate::{bindings, operators, people, reconciler, telegram, users, workers};
 
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
@@ -247,6 +247,7 @@ async fn act(
     actors.spawn(reconciler::reconciler(world.clone(), 101));
     actors.spawn(effects::effects(world.clone(), 70));
     actors.spawn(telegram::schedule(world.clone(), 75));
+    actors.spawn(people::people(world.clone(), 40));
     let mut machines = 10_000;
     let mut elapsed = Duration::ZERO;
     let result = loop {

@@ -11,6 +11,7 @@ mod agents {
     pub mod list;
     pub mod put;
     pub mod required_secrets;
+    pub mod rotate_token;
     pub mod telegram_token;
 }
 mod bindings {
@@ -111,6 +112,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(agents::get::get, agents::put::put, agents::delete::delete))
         .routes(routes!(agents::telegram_token::put))
         .routes(routes!(agents::required_secrets::get))
+        .routes(routes!(agents::rotate_token::rotate))
         .routes(routes!(bindings::resolve::resolve))
         .routes(routes!(conversations::get::get))
         .routes(routes!(conversations::free::free))

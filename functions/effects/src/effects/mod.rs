@@ -5,15 +5,17 @@ mod counters;
 mod drafts;
 mod expired_media;
 mod expired_snapshots;
+mod managed_bots;
 mod outbox;
 mod payload_ttl;
 
 use crate::effect::Effect;
 
 /// Effects of a batch of the table's stream.
-pub const OF_THE_STREAM: [Effect; 4] = [
+pub const OF_THE_STREAM: [Effect; 5] = [
     Effect { name: "attachments", run: |context, records| Box::pin(attachments::run(context, records)) },
     Effect { name: "drafts", run: |context, records| Box::pin(drafts::run(context, records)) },
+    Effect { name: "managed_bots", run: |context, records| Box::pin(managed_bots::run(context, records)) },
     Effect { name: "outbox", run: |context, records| Box::pin(outbox::changed(context, records)) },
     Effect { name: "payload_ttl", run: |context, records| Box::pin(payload_ttl::run(context, records)) },
 ];

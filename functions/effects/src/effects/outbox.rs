@@ -2,8 +2,9 @@
 
 use af_app::AppError;
 use af_app::files::sweep::Expired;
-use af_app::outbox::{deliver_changed, deliver_due};
+use af_app::outbox::{deliver_changed, deliver_chats, due_work};
 use af_app::queue::counters::StreamRecord;
+use af_app::telegram::managed_bots::connect_due;
 
 use crate::effect::Context;
 
@@ -13,8 +14,9 @@ pub async fn changed(context: &Context, records: &[StreamRecord]) -> Result<Expi
     Ok(Expired::default())
 }
 
-/// Sends what had to wait and is due.
+/// Sends what had to wait and is due, and connects the managed bots that are due: one query finds both.
 pub async fn due(context: &Context, _: &[StreamRecord]) -> Result<Expired, AppError> {
-    deliver_due(&context.app).await?;
+    let due = due_work(&context.app).await?;
+    tokio::join!(deliver_chats(&context.app, due.chats), connect_due(&context.app, due.managed_bots));
     Ok(Expired::default())
 }

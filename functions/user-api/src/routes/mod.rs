@@ -29,6 +29,11 @@ mod conversation {
     pub mod queue;
     pub mod send;
 }
+mod managed_bot {
+    pub mod create;
+    pub mod get;
+    pub mod rotate;
+}
 mod message {
     pub mod cancel;
     pub mod get;
@@ -59,6 +64,8 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(agent::onboarding::onboarding))
         .routes(routes!(agent::readiness::readiness))
         .routes(routes!(agent::telegram_token::put))
+        .routes(routes!(managed_bot::get::get, managed_bot::create::create))
+        .routes(routes!(managed_bot::rotate::rotate))
         .routes(routes!(binding::list::list))
         .routes(routes!(pairing::get::get, pairing::create::create))
         .routes(routes!(pairing::create_code::create))

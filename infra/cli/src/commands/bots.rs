@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use af_api::agents::{AgentBody, BotBody, TelegramTokenRequest};
 use af_api::id::Id;
+use af_api::managed_bots::{ManagedBotBody, ManagedBotRequest};
 use af_api::pages::{Page, PageQuery};
 use af_api::secret_text::SecretText;
 use af_api::telegram::{WebhookAnswer, WebhookRequest};
-use af_domain::ids::AgentKey;
+use af_domain::ids::{AgentKey, ConsumerUserId};
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::api::{Answer, Api, segment};
 use crate::{input, output};
@@ -35,6 +37,38 @@ pub enum Bots {
     /// Example: agent-factory bots webhook support
     #[command(verbatim_doc_comment)]
     Webhook {
+        /// The agent's key
+        agent: AgentKey,
+    },
+    /// Make a link with which a person creates a bot for an agent; the person is bound to the user, and no person sees the
+    /// bot's token
+    ///
+    /// Example: agent-factory bots managed support --user ann
+    #[command(verbatim_doc_comment)]
+    Managed {
+        /// The agent's key
+        agent: AgentKey,
+        /// The user that the person is bound to
+        #[arg(long)]
+        user: ConsumerUserId,
+        /// The display name that the link suggests; by default that of the agent
+        #[arg(long)]
+        name: Option<String>,
+        /// How long the link is valid, 1m to 24h
+        #[arg(long, value_parser = input::length, default_value = "15m")]
+        ttl: u64,
+        /// Replace the bot that the agent has now
+        #[arg(long)]
+        replace: bool,
+        /// Show the newest link and what became of it, and make none
+        #[arg(long, conflicts_with_all = ["name", "replace", "ttl"])]
+        status: bool,
+    },
+    /// Replace the token of an agent's managed bot; the old token ends at once
+    ///
+    /// Example: agent-factory bots rotate support
+    #[command(verbatim_doc_comment)]
+    Rotate {
         /// The agent's key
         agent: AgentKey,
     },
@@ -71,6 +105,21 @@ impl Bots {
                 set.print(webhook);
                 Ok(())
             }
+            Bots::Managed { agent, user, name, ttl, replace, status } => {
+                let (user, agent) = (segment(user.as_str()), segment(agent.as_str()));
+                let path = format!("/v1/users/{user}/agents/{agent}/managed-bot");
+                let request = ManagedBotRequest { name, ttl_ms: Some(ttl), replace };
+                let link: Answer<ManagedBotBody> =
+                    if status { api.get(&path).await? } else { api.post(&path, &request).await? };
+                link.print(managed);
+                Ok(())
+            }
+            Bots::Rotate { agent } => {
+                let path = format!("/v1/agents/{}/managed-bot/rotate", segment(agent.as_str()));
+                let rotated: Answer<BotBody> = api.post(&path, &json!({})).await?;
+                rotated.print(|bot| output::line(&format!("the bot @{} has a new token", bot.username)));
+                Ok(())
+            }
             Bots::List { cursor } => list(api, cursor).await,
         }
     }
@@ -83,6 +132,21 @@ fn webhook(answer: WebhookAnswer) {
         ("url", Some(answer.current_url)),
         ("waiting updates", Some(answer.pending_update_count.to_string())),
         ("last error", answer.last_error_message),
+    ]);
+}
+
+fn managed(link: ManagedBotBody) {
+    let bot = link.bot_username.map(|name| format!("@{name}"));
+    output::fields([
+        ("status", Some(link.status)),
+        ("link", link.link),
+        ("user", Some(link.consumer_user_id)),
+        ("agent", Some(link.agent_key)),
+        ("bot", bot),
+        ("identity", link.bot_identity),
+        ("telegram user", link.telegram_user_id),
+        ("reason", link.reason),
+        ("expiresAt", Some(link.expires_at.to_string())),
     ]);
 }
 

@@ -232,6 +232,7 @@ fn why(answer: WhyAnswer) {
         ("until", answer.until.map(|until| until.to_string())),
         ("workerId", answer.worker_id),
         ("behindMessageId", answer.behind_message_id),
+        ("delivery", answer.delivery),
     ]);
 }
 

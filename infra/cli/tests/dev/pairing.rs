@@ -54,7 +54,7 @@ async fn a_person_is_paired_with_the_program_and_gets_an_answer() {
     let answer = sends(&format!("/start {code}")).await;
     assert_eq!(answer["body"]["pairing"]["status"], "used", "{answer}");
     assert!(status().contains("used"));
-    let connected = "You are connected. Send a message to begin.".to_owned();
+    let connected = "You are connected with the agent. Send a message to begin.".to_owned();
     eventually("the notice", async || dev.outbox("4242").await.contains(&connected).then_some(())).await;
     sends("hello").await;
     eventually("the reply", async || {

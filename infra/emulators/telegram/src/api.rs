@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use crate::answer::{ApiError, Success};
 use crate::params::Params;
 use crate::records::SentKind;
-use crate::{TelegramEmulator, drafts, files, hooks, sending, token, updates};
+use crate::{TelegramEmulator, drafts, files, hooks, managed, sending, token, updates};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -62,6 +62,8 @@ async fn dispatch(
         "sendrichmessagedraft" => drafts::rich(inner, bot, params),
         "sendchataction" => sending::chat_action(inner, bot, params),
         "getfile" => files::get(inner, bot, params),
+        "getmanagedbottoken" => managed::token(inner, bot, params),
+        "replacemanagedbottoken" => managed::replace(telegram, bot, params),
         "getupdates" => updates::get(inner, bot, params).await,
         _ => Err(ApiError::new(404, "Not Found: method not found")),
     }
@@ -82,5 +84,7 @@ fn get_me(telegram: &TelegramEmulator, bot: i64) -> Success {
     user["can_join_groups"] = true.into();
     user["can_read_all_group_messages"] = false.into();
     user["supports_inline_queries"] = false.into();
+    let can_manage = telegram.inner.lock().state.bot(bot).is_some_and(|bot| bot.can_manage_bots);
+    user["can_manage_bots"] = can_manage.into();
     user.into()
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::answer::ApiError;
 use super::arrival::{Arrival, Pushed, SentFile};
+use super::managed::{Created, Tap};
 use super::params::as_integer;
 use super::{EmulatedBot, Fault, StoredFile, TelegramEmulator, TelegramEmulatorError};
 
@@ -30,6 +31,7 @@ pub(super) fn router(telegram: TelegramEmulator) -> Router {
         .route("/telegram/drafts", get(drafts))
         .route("/telegram/stops", post(stops))
         .route("/telegram/bots", post(bots))
+        .route("/telegram/managed-bots", post(managed_bots))
         .route("/telegram/files", post(files).layer(DefaultBodyLimit::max(MAX_FILE_BYTES)))
         .route("/telegram/faults", post(faults))
         .with_state(telegram)
@@ -52,6 +54,7 @@ impl From<TelegramEmulatorError> for Refused {
                 StatusCode::NOT_FOUND
             }
             TelegramEmulatorError::NotAToken => StatusCode::BAD_REQUEST,
+            TelegramEmulatorError::NoBotCreated(_) => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
@@ -110,7 +113,8 @@ impl MessageBody {
                 // This is used only for the order within a chat. Updates without a chat have their own order.
                 let named = ["message", "edited_message", "stopped_message_generation"]
                     .iter()
-                    .find_map(|kind| raw[kind]["chat"]["id"].as_i64());
+                    .find_map(|kind| raw[kind]["chat"]["id"].as_i64())
+                    .or_else(|| raw["managed_bot"]["user"]["id"].as_i64());
                 (chat.or(named).unwrap_or_default(), user_id.unwrap_or_default())
             }
             None => {
@@ -212,17 +216,42 @@ async fn stops(
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BotBody {
     token: Option<String>,
     username: Option<String>,
+    /// As in the answer of `getMe`.
+    #[serde(default)]
+    can_manage_bots: bool,
 }
 
 async fn bots(State(telegram): State<TelegramEmulator>, body: Body<BotBody>) -> Result<Json<Value>, Refused> {
     let Json(body) = body?;
     let EmulatedBot { token, id, username } =
         telegram.add_bot(body.token.as_deref(), body.username.as_deref())?;
+    if body.can_manage_bots {
+        telegram.let_manage(id)?;
+    }
     Ok(Json(json!({"botIdentity": id.to_string(), "username": username, "token": token})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TapBody {
+    link: String,
+    user_id: Value,
+    username: Option<String>,
+}
+
+/// A user opens a link for a new bot and creates the bot.
+async fn managed_bots(
+    State(telegram): State<TelegramEmulator>,
+    body: Body<TapBody>,
+) -> Result<Json<Created>, Refused> {
+    let Json(TapBody { link, user_id, username }) = body?;
+    let user_id = id("userId", &user_id)?.filter(|id| *id > 0);
+    let user_id = user_id.ok_or_else(|| Refused::invalid("userId must be the id of a user"))?;
+    Ok(Json(telegram.tap(Tap { link, user_id, username }).await?))
 }
 
 #[derive(Debug, Deserialize)]

@@ -20,6 +20,7 @@ mod files;
 mod hooks;
 mod html;
 mod journal;
+mod managed;
 mod params;
 mod push;
 mod records;
@@ -98,6 +99,9 @@ pub enum TelegramEmulatorError {
     /// No bot has this identity.
     #[error("there is no bot {0}")]
     UnknownBot(i64),
+    /// A user could not create a bot.
+    #[error("the bot was not created: {0}")]
+    NoBotCreated(String),
     /// The chat shows no such draft, or the draft has no stop button.
     #[error("the chat {chat} shows no draft {draft} with a stop button")]
     NoStopButton {

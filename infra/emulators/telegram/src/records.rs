@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub(super) enum Event {
     /// A bot was created, or its token or name was changed.
     Bot { id: i64, token: String, username: String, last_update_id: u64 },
+    /// A bot may manage bots, or is managed by another bot for its owner.
+    Management { id: i64, can_manage_bots: bool, manager: Option<i64>, owner: Option<i64> },
     /// A bot's webhook was set or deleted.
     Webhook { bot_id: i64, webhook: Option<Webhook> },
     /// The highest message id of a chat. It is stored even when its messages are not.

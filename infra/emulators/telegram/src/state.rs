@@ -27,6 +27,12 @@ pub(super) struct Bot {
     /// When the last push failed (seconds since the epoch) and why.
     pub last_error: Option<(u64, String)>,
     pub last_update_id: u64,
+    /// Whether it may manage bots.
+    pub can_manage_bots: bool,
+    /// The bot that manages it.
+    pub manager: Option<i64>,
+    /// The user who owns it.
+    pub owner: Option<i64>,
 }
 
 /// The state of the emulator.
@@ -51,6 +57,11 @@ impl State {
                 let new = Bot { last_update_id, ..Bot::default() };
                 let bot = self.bots.entry(id).or_insert(new);
                 (bot.token, bot.username) = (token, username);
+            }
+            Event::Management { id, can_manage_bots, manager, owner } => {
+                if let Some(bot) = self.bots.get_mut(&id) {
+                    (bot.can_manage_bots, bot.manager, bot.owner) = (can_manage_bots, manager, owner);
+                }
             }
             Event::Webhook { bot_id, webhook } => {
                 if let Some(bot) = self.bots.get_mut(&bot_id) {
@@ -85,6 +96,10 @@ impl State {
         for (&id, bot) in &self.bots {
             let (token, username) = (bot.token.clone(), bot.username.clone());
             events.push(Event::Bot { id, token, username, last_update_id: bot.last_update_id });
+            let Bot { can_manage_bots, manager, owner, .. } = *bot;
+            if can_manage_bots || manager.is_some() {
+                events.push(Event::Management { id, can_manage_bots, manager, owner });
+            }
             events.extend(bot.webhook.clone().map(|hook| Event::Webhook { bot_id: id, webhook: Some(hook) }));
         }
         for (&(bot_id, chat_id), &last_message_id) in &self.last_message_ids {
@@ -137,6 +152,11 @@ impl State {
     /// The bot with this id.
     pub fn bot(&self, id: i64) -> Option<&Bot> {
         self.bots.get(&id)
+    }
+
+    /// The id of the bot with this user name, in any case.
+    pub fn bot_named(&self, username: &str) -> Option<i64> {
+        self.bots.iter().find(|(_, bot)| bot.username.eq_ignore_ascii_case(username)).map(|(&id, _)| id)
     }
 
     /// The id of the bot with this token.

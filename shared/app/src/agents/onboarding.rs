@@ -3,6 +3,7 @@
 use af_api::onboarding::{AgentReadiness, OnboardingBody};
 use af_domain::agent::{AgentProfile, bot_token_ref};
 use af_domain::ids::{AgentKey, ConsumerUserId, SecretRef};
+use af_domain::managed_bot::BotLinkStatus;
 use af_domain::onboarding::{NextAction, Progress};
 use af_domain::pairing::PairingStatus;
 
@@ -11,6 +12,7 @@ use crate::agents::{bridge, profiles};
 use crate::pool::provider::config;
 use crate::settings::message_config;
 use crate::settings::message_settings::MessageConfig;
+use crate::telegram::managed_bots;
 use crate::{App, Result};
 use af_aws::secrets::SecretStatus;
 
@@ -25,12 +27,17 @@ pub async fn state(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result
     let status = pairing.as_ref().map(|pairing| pairing.status(now));
     let binding = app.store.binding(user, true).await?.filter(|binding| binding.agent == *agent);
     let telegram = binding.and_then(|binding| binding.telegram);
+    let paired =
+        telegram.zip(profile.as_ref()).is_some_and(|(person, profile)| has_bot(profile, &person.bot));
+    // A person who is connected needs no bot.
+    let managed = if paired { None } else { managed_bots::find(app, user, agent).await? };
     let progress = Progress {
         agent_enabled: profile.as_ref().is_some_and(|profile| profile.enabled),
         token_imported: bot.token_imported,
         webhook_ready: bot.webhook_ready,
-        paired: telegram.zip(profile.as_ref()).is_some_and(|(person, profile)| has_bot(profile, &person.bot)),
+        paired,
         pairing: status,
+        managed_bot: managed.as_ref().map(|managed| managed.status),
     };
     let next = progress.next_action();
     let name = profile.and_then(|profile| profile.bot);
@@ -47,6 +54,10 @@ pub async fn state(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result
         pairing_code: pairing.map(|pairing| pairing.code.to_string()),
         pairing_status: status.map(|status| status.as_str().to_owned()),
         pairing_deep_link: deep_link,
+        managed_bot_status: managed.as_ref().map(|managed| managed.status.as_str().to_owned()),
+        managed_bot_link: managed
+            .filter(|managed| managed.status == BotLinkStatus::Pending)
+            .map(|managed| managed.link.address()),
         next_action: next.as_str().to_owned(),
         next_step: step(next, agent),
     })
@@ -61,6 +72,11 @@ fn step(next: NextAction, agent: &AgentKey) -> String {
         NextAction::ImportToken => format!(
             "Import the bot's token from BotFather with PUT /v1/users/{{consumerUserId}}/agents/{agent}/telegram-token."
         ),
+        NextAction::CreateBot => "The person opens managedBotLink and creates the bot.".to_owned(),
+        NextAction::ConnectBot => {
+            "The deployment connects the bot that the person has created. Ask again in a few seconds."
+                .to_owned()
+        }
         NextAction::ConfigureWebhook => "Configure the webhook with POST /v1/telegram/webhooks.".to_owned(),
         NextAction::CreatePairing => {
             format!("Create a code with POST /v1/users/{{consumerUserId}}/agents/{agent}/pairing.")
@@ -105,7 +121,8 @@ pub async fn readiness(app: &App, agent: &AgentKey) -> Result<AgentReadiness> {
         }
     };
     need(profile.enabled, format!("The agent is disabled. {}", step(NextAction::ConfigureAgent, agent)));
-    need(bot.token_imported, format!("The agent has no bot token. {}", step(NextAction::ImportToken, agent)));
+    let token = if bot.token_imported { String::new() } else { how_to_get_a_bot(app, agent).await? };
+    need(bot.token_imported, token);
     need(
         bot.webhook_ready,
         format!("The webhook is not ready. {}", step(NextAction::ConfigureWebhook, agent)),
@@ -126,6 +143,16 @@ pub async fn readiness(app: &App, agent: &AgentKey) -> Result<AgentReadiness> {
         provider_config_present: provider,
         message_config_present: message,
         issues,
+    })
+}
+
+/// How an agent without a bot token gets one.
+async fn how_to_get_a_bot(app: &App, agent: &AgentKey) -> Result<String> {
+    let import = format!("The agent has no bot token. {}", step(NextAction::ImportToken, agent));
+    let managed = format!("POST /v1/users/{{consumerUserId}}/agents/{agent}/managed-bot");
+    Ok(match managed_bots::manager_missing(app).await? {
+        None => format!("{import} Or make a link with {managed}, with which the person creates a bot."),
+        Some(missing) => format!("{import} A link for a managed bot ({managed}) is not possible: {missing}."),
     })
 }
 

@@ -152,14 +152,14 @@ pub(crate) async fn redeem(
         let Some((pairing, profile)) = accepted else {
             let locks =
                 stored.wrong.is_some_and(|wrong| now < wrong.until && wrong.count + 1 >= MAX_WRONG_CODES);
-            app.store.count_wrong_code(sent, now, Some(&answers.wrong_code(app, locks))).await?;
+            app.store.count_wrong_code(sent, now, answers.wrong_code(app, locks).as_ref()).await?;
             return Ok(Redeemed::Wrong);
         };
         let used = PairingUse { at: now, user: sent.user.clone(), chat: chat.clone() };
         let binding = binding_of(app, &pairing, &used)?;
         let replaced = replaced_by(app, &binding).await?;
         let notice = answers.paired(app, &profile, &pairing.user);
-        let paired = app.store.pair_if_pending(&pairing, &used, &binding, &replaced, Some(&notice)).await?;
+        let paired = app.store.pair_if_pending(&pairing, &used, &binding, &replaced, notice.as_ref()).await?;
         if let Commit::Done = paired {
             return Ok(Redeemed::Paired { user: pairing.user, agent: pairing.agent });
         }

@@ -2,9 +2,10 @@
 
 use af_domain::agent::user_of;
 use af_domain::conversation::{Conversation, FailedAttempt, Outcome};
+use af_domain::notice::NoticeKind;
 use af_store::outbox::NewEntry;
 
-use super::notice::notice;
+use super::notice::{notice, text_of};
 use super::reply::{Destination, destination};
 use crate::settings::ingress_config;
 use crate::{App, Result};
@@ -20,14 +21,14 @@ pub(crate) async fn apology(
         return Ok(None);
     }
     let rules = ingress_config::for_agent(app, &conversation.agent).await?;
-    if rules.failure_text.trim().is_empty() {
+    let Some(text) = text_of(app, &rules.texts, NoticeKind::Failure, &conversation.agent).await? else {
         return Ok(None);
-    }
+    };
     let Some(message) = app.store.message(&back.entry.message, app.now(), false).await? else {
         return Ok(None);
     };
     let to = destination(app, &message).await?;
-    Ok(to.map(|Destination { chat, user, topic }| notice(app, chat, topic, user, &rules.failure_text)))
+    Ok(to.map(|Destination { chat, user, topic }| notice(app, chat, topic, user, &text)))
 }
 
 /// Whether a person writes in this conversation: a consumer user, or a person in a Telegram chat.

@@ -6,7 +6,7 @@ use af_domain::ids::SecretRef;
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Entry, MAX_WAIT, Next, Outbox, Part};
 use af_domain::time::Millis;
 use af_store::conversation::Commit;
-use af_telegram::{SendMessage, TextPart};
+use af_telegram::SendMessage;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -56,6 +56,12 @@ pub async fn deliver(app: &App, chat: &Chat, budget: Duration) -> Result<()> {
     }
 }
 
+/// The token of a bot, and the secret that contains it.
+struct Credentials {
+    token: SecretString,
+    token_ref: SecretRef,
+}
+
 struct Sender<'a> {
     app: &'a App,
     messenger: &'a dyn Messenger,
@@ -67,8 +73,10 @@ impl Sender<'_> {
     /// Sends the next part of the first entry.
     async fn send_next(&self, outbox: &Outbox) -> Result<Step> {
         let Some(head) = outbox.head() else { return Ok(Step::Stop) };
-        let (parts, token, token_ref) = match prepare(self.app, &outbox.chat, head).await? {
-            Prepared::Parts { parts, token, token_ref } => (parts, token, token_ref),
+        let (parts, credentials, reply_to) = match prepare(self.app, &outbox.chat, head).await? {
+            Prepared::Parts { parts, token, token_ref, reply_to } => {
+                (parts, Credentials { token, token_ref }, reply_to)
+            }
             Prepared::Ended { state, reason } => return self.give_up(outbox, head, state, reason).await,
             Prepared::NoToken => return self.wait(outbox, None, "the bot's token is missing").await,
         };
@@ -79,7 +87,16 @@ impl Sender<'_> {
         if let Commit::Stale = self.app.store.change_outbox_if_unchanged(outbox, &sending).await? {
             return Ok(Step::GoOn);
         }
-        match self.send_part(&sending, head, part, &token, &token_ref).await {
+        // Only the first part refers to the answered message, whose number belongs to the chat before it has moved.
+        let reply_to = reply_to.filter(|_| head.parts.is_empty() && head.moved_to.is_none());
+        let message = SendMessage {
+            chat_id: head.moved_to.unwrap_or(sending.chat.id),
+            text: &part.text,
+            parse_mode: part.parse_mode,
+            reply_to,
+            message_thread_id: head.topic,
+        };
+        match self.send_part(&message, &part.plain, &credentials).await {
             Sent::Part(sent) => self.sent(&sending, sent, parts.len()).await,
             Sent::Wait { asked, reason } => self.wait(&sending, asked, &reason).await,
             Sent::Moved(to) if head.moved_to != Some(to) => {
@@ -102,25 +119,11 @@ impl Sender<'_> {
 
     /// Calls Telegram. A wait that fits into the budget is waited out. A refused token is read again once. The outbox has the
     /// note of the part, so every error becomes a result that removes the note.
-    async fn send_part(
-        &self,
-        sending: &Outbox,
-        head: &Entry,
-        part: &TextPart,
-        token: &SecretString,
-        token_ref: &SecretRef,
-    ) -> Sent {
-        let message = SendMessage {
-            chat_id: head.moved_to.unwrap_or(sending.chat.id),
-            text: &part.text,
-            parse_mode: part.parse_mode,
-            reply_to: None,
-            message_thread_id: head.topic,
-        };
+    async fn send_part(&self, message: &SendMessage<'_>, plain: &str, credentials: &Credentials) -> Sent {
+        let Credentials { token, token_ref } = credentials;
         let mut fresh = None;
         loop {
-            let sent =
-                send(self.messenger, fresh.as_ref().unwrap_or(token), message.clone(), &part.plain).await;
+            let sent = send(self.messenger, fresh.as_ref().unwrap_or(token), message.clone(), plain).await;
             match sent {
                 Sent::Wait { asked: Some(asked), .. } if self.has_time_for(asked) => {
                     self.messenger.pause(asked).await;

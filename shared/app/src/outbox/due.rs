@@ -1,9 +1,11 @@
-//! Outboxes that a sender should look after: those of a stream batch, and those whose time has come.
+//! Outboxes that a sender should look after: those of a stream batch, and those whose time has come. The managed bots whose
+//! time has come are found with them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use af_domain::outbox::Chat;
+use af_store::due_work::DueWork;
 use af_store::outbox::due_outbox;
 use futures::StreamExt;
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ const STREAM_BUDGET: Duration = Duration::from_secs(15);
 pub const SCHEDULE_SENDS_FOR: Duration = Duration::from_secs(45);
 /// How long one of these may begin to send to one chat.
 const CHAT_BUDGET: Duration = Duration::from_secs(15);
-/// Most chats of one scheduled run.
+/// Most chats and managed bots of one scheduled run.
 const MAX_DUE: i32 = 500;
 
 /// Sends what a batch of the stream has put into outboxes. A failure of one chat does not affect the others, and fails no
@@ -35,9 +37,18 @@ pub async fn deliver_changed(app: &App, records: &[StreamRecord]) {
 
 /// Sends what waits in outboxes and is due by now.
 pub async fn deliver_due(app: &App) -> Result<()> {
-    let due = app.store.due_outboxes(app.now(), MAX_DUE).await?;
-    deliver_all(app, due, SCHEDULE_SENDS_FOR).await;
+    deliver_chats(app, due_work(app).await?.chats).await;
     Ok(())
+}
+
+/// Returns what is due by now: the chats whose outboxes wait, and the managed bots that are to be connected.
+pub async fn due_work(app: &App) -> Result<DueWork> {
+    Ok(app.store.due_work(app.now(), MAX_DUE).await?)
+}
+
+/// Sends what waits in the outboxes of these chats, as a scheduled run.
+pub async fn deliver_chats(app: &App, chats: Vec<Chat>) {
+    deliver_all(app, chats, SCHEDULE_SENDS_FOR).await;
 }
 
 async fn deliver_all(app: &App, chats: Vec<Chat>, budget: Duration) {

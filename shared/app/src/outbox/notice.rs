@@ -1,10 +1,12 @@
 //! Notices: short messages of the system to a person.
 
-use af_domain::ids::ConsumerUserId;
+use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_domain::notice::{NoticeKind, NoticeTexts};
 use af_domain::outbox::{Chat, Content, Entry};
 use af_domain::time::Millis;
 use af_store::outbox::NewEntry;
 
+use crate::agents::profiles;
 use crate::{App, Result};
 
 /// Most characters of a notice. It is stored in the outbox itself.
@@ -36,9 +38,21 @@ pub fn notice(
     NewEntry { chat, entry, due_at: now }
 }
 
-/// Answers an update with a notice: once, also when Telegram sends the update again. Without room in the outbox, the person
-/// gets no answer.
-pub(crate) async fn answer(app: &App, notice: &NewEntry, update: u64) -> Result<()> {
+/// The text for an occasion, with the name of `agent` where the text contains it; `None` if no notice is sent.
+pub(crate) async fn text_of(
+    app: &App,
+    texts: &NoticeTexts,
+    kind: NoticeKind,
+    agent: &AgentKey,
+) -> Result<Option<String>> {
+    let profile = if texts.names_agent(kind) { profiles::known(app, agent).await? } else { None };
+    Ok(texts.text(kind, profile.and_then(|profile| profile.display_name).as_deref()))
+}
+
+/// Answers an update with a notice: once, also when Telegram sends the update again. Without room in the outbox, and without
+/// a notice, the person gets no answer.
+pub(crate) async fn answer(app: &App, notice: Option<&NewEntry>, update: u64) -> Result<()> {
+    let Some(notice) = notice else { return Ok(()) };
     let kind = format!("update {update}");
     app.store.notify_if_not_lately(notice, &kind, REPEATED_FOR, app.now()).await?;
     Ok(())

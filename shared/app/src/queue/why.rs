@@ -1,11 +1,12 @@
-//! Why a message has not ended: what it waits for, and until when. The answer comes from its conversation,
+//! Why a message has not ended: what it waits for, and until when. For an ended message, what became of its reply. The answer comes from its conversation,
 //! then from the owner of the conversation, then from the pool and the last reconcile report.
 
 use af_api::reconcile::Report;
 use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
 use af_domain::ids::{AgentKey, MessageId, WorkerId};
-use af_domain::message::MessageStatus;
+use af_domain::message::{Message, MessageStatus};
 use af_domain::named_enum;
+use af_domain::outbox::{Chat, Content, Delivery, DeliveryState, Entry, Next, Outbox};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
@@ -25,6 +26,8 @@ named_enum! {
     pub enum WaitsFor {
         /// Nothing: the message has ended.
         Nothing = "nothing",
+        /// The delivery of its reply to Telegram: the message is done.
+        Delivery = "delivery",
         /// Its worker: the message runs.
         ItsWorker = "its_worker",
         /// The time of its retry.
@@ -73,11 +76,22 @@ pub struct Why {
     pub behind: Option<MessageId>,
     /// The number of live workers and the maximum, if the message waits for free capacity.
     pub pool: Option<(usize, u64)>,
+    /// What became of the reply of an ended message, if it goes to Telegram.
+    pub delivery: Option<DeliveryState>,
 }
 
 impl Why {
     fn new(waits_for: WaitsFor, reason: String, until: Option<Timestamp>) -> Self {
-        Self { status: "queued", waits_for, reason, until, worker: None, behind: None, pool: None }
+        Self {
+            status: "queued",
+            waits_for,
+            reason,
+            until,
+            worker: None,
+            behind: None,
+            pool: None,
+            delivery: None,
+        }
     }
 
     fn of_worker(mut self, worker: &WorkerId) -> Self {
@@ -102,8 +116,7 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
     let conversation = match view.message.status {
         MessageStatus::Queued => app.store.conversation(&view.message.key, true).await?,
         MessageStatus::Done | MessageStatus::DeadLetter | MessageStatus::Cancelled => {
-            let ended = format!("it has ended: {}", view.status);
-            return Ok(Why { status: view.status, ..Why::new(WaitsFor::Nothing, ended, None) });
+            return Ok(Why { status: view.status, ..of_ended(app, &view.message, view.status).await? });
         }
     };
     let waiting = conversation.as_ref().and_then(|c| Some((c, c.wait_reason(id, now, &policies)?)));
@@ -150,6 +163,73 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
             }
         },
     })
+}
+
+/// Explains an ended message, with what became of its reply.
+async fn of_ended(app: &App, message: &Message, status: &str) -> Result<Why, AppError> {
+    let Some(delivery) = &message.delivery else {
+        return Ok(Why::new(WaitsFor::Nothing, format!("it has ended: {status}"), None));
+    };
+    let outbox = match delivery.state {
+        DeliveryState::Waiting => app.store.outbox(&delivery.chat, true).await?,
+        _ => None,
+    };
+    let (waits_for, reason, until) = of_delivery(&message.id, delivery, outbox.as_ref(), app.now());
+    let reason = format!("it has ended: {status}; {reason}");
+    Ok(Why { delivery: Some(delivery.state), ..Why::new(waits_for, reason, until) })
+}
+
+/// Explains the state of a delivery. `outbox` is that of its chat, if something waits there.
+fn of_delivery(
+    id: &MessageId,
+    delivery: &Delivery,
+    outbox: Option<&Outbox>,
+    now: Timestamp,
+) -> (WaitsFor, String, Option<Timestamp>) {
+    let Delivery { state, chat, reason, parts } = delivery;
+    let reason = reason.as_deref().unwrap_or("Telegram has refused a part");
+    let ended = |words: String| (WaitsFor::Nothing, words, None);
+    match state {
+        DeliveryState::Waiting => waiting_reply(id, chat, outbox, now),
+        DeliveryState::Sent => {
+            ended(format!("its reply has arrived in chat {chat} as {} messages of Telegram", parts.len()))
+        }
+        DeliveryState::Uncertain => ended(format!(
+            "its reply may not have arrived completely in chat {chat}, because an answer of Telegram was lost; if it has \
+             not, send it again with POST /v1/messages/{id}/resend"
+        )),
+        DeliveryState::Failed => ended(format!("its reply could not be sent to chat {chat}: {reason}")),
+        DeliveryState::Cancelled => ended(format!("its reply was not sent to chat {chat}: {reason}")),
+        DeliveryState::Dropped => {
+            ended(format!("its reply was removed from the outbox of chat {chat}: {reason}"))
+        }
+    }
+}
+
+/// Explains a reply that waits in the outbox of its chat.
+fn waiting_reply(
+    id: &MessageId,
+    chat: &Chat,
+    outbox: Option<&Outbox>,
+    now: Timestamp,
+) -> (WaitsFor, String, Option<Timestamp>) {
+    let of_message = |entry: &Entry| matches!(&entry.content, Content::Reply(message) if message == id);
+    let place = outbox.and_then(|outbox| outbox.entries.iter().position(of_message));
+    let Some((outbox, place)) = outbox.zip(place) else {
+        return (WaitsFor::Nothing, format!("its reply has just left the outbox of chat {chat}"), None);
+    };
+    let ahead = match place {
+        0 => String::new(),
+        1 => " behind another message".to_owned(),
+        n => format!(" behind {n} other messages"),
+    };
+    let (words, until) = match outbox.next(now) {
+        Next::Later(until) if outbox.sending.is_some() => ("a part is being sent", until),
+        Next::Later(until) => ("Telegram asks to wait, or cannot be reached", until),
+        Next::Empty | Next::Interrupted | Next::Send => ("a sender takes it next", outbox.due_at.max(now)),
+    };
+    let reason = format!("its reply waits in the outbox of chat {chat}{ahead}: {words}");
+    (WaitsFor::Delivery, reason, Some(until))
 }
 
 async fn is_disabled(app: &App, agent: &AgentKey) -> Result<bool, AppError> {

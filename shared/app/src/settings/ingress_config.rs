@@ -7,16 +7,19 @@ use af_api::id::Id;
 use af_api::ingress_config::{AgentIngressConfig, IngressConfig};
 use af_domain::ids::AgentKey;
 use af_domain::ingress::{ConversationPer, GroupTrigger, IngressRules};
+use af_domain::notice::NoticeKind;
 use af_domain::refusal::Refusal;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::settings::ingress_settings::{AGENTS, GROUP, IngressSettings};
+use crate::settings::ingress_settings::{AGENTS, GROUP, IngressSettings, TEXTS};
 use crate::settings::{document, policies};
 use crate::{App, AppError, Result};
 
-/// Most agents with values of their own. The settings document is one item of at most 400 KB.
+/// Most agents with values of their own.
 const MAX_AGENTS: usize = 500;
+/// The largest config. The settings document, which contains it, is one item of at most 400 KB.
+const MAX_BYTES: usize = 256 * 1024;
 /// The accepted rates. The largest one is no limit for a person.
 const PER_MINUTE: RangeInclusive<u64> = 1..=6_000;
 /// The accepted bursts. A conversation accepts at most 200 pending messages.
@@ -35,7 +38,11 @@ pub async fn for_agent(app: &App, agent: &AgentKey) -> Result<IngressRules> {
 /// Returns the stored config. Fields of the deployment that are not set have their defaults.
 pub async fn show(app: &App) -> Result<IngressConfig> {
     let stored = document::stored(app).await?;
-    let rules = IngressSettings::of(&stored).deployment;
+    let IngressSettings { deployment: rules, manager, .. } = IngressSettings::of(&stored);
+    let text = |kind: NoticeKind| (kind.as_str().to_owned(), rules.texts.configured(kind).into());
+    let texts = Value::Object(NoticeKind::ALL.map(text).into_iter().collect());
+    let texts = serde_json::from_value(texts)
+        .map_err(|source| AppError::Unreadable { what: "ingress config", source })?;
     let agents = stored.get(GROUP).and_then(|fields| fields.get(AGENTS)).and_then(Value::as_object);
     // A newer version may have stored fields that this one does not know.
     let known = |fields: &Value| serde_json::from_value(fields.clone()).unwrap_or_default();
@@ -50,9 +57,8 @@ pub async fn show(app: &App) -> Result<IngressConfig> {
         show_activity: Some(rules.show_activity),
         max_per_minute: Some(rules.limit.per_minute),
         max_burst: Some(rules.limit.burst),
-        unbound_text: Some(rules.unbound_text),
-        rate_limit_text: Some(rules.rate_limit_text),
-        failure_text: Some(rules.failure_text),
+        texts: Some(texts),
+        manager_agent_key: manager.map(Id),
         agents: Some(agents).filter(|agents| !agents.is_empty()),
     })
 }
@@ -70,6 +76,11 @@ pub async fn set(app: &App, config: &IngressConfig) -> Result<IngressConfig> {
     for (Id(agent), own) in agents {
         let own: Fields = stored_fields::<AgentIngressConfig>(own)?;
         check(&format!("/agents/{agent}"), |name| own.get(name))?;
+    }
+    let size = serde_json::to_string(&fields).map_or(0, |json| json.len());
+    if size > MAX_BYTES {
+        let detail = format!("the config must be at most {MAX_BYTES} bytes as JSON, but it has {size}");
+        return Err(Refusal::field("/agents", detail).into());
     }
     document::change(app, |mut stored| {
         stored.insert(GROUP.to_owned(), fields.clone());
@@ -96,11 +107,11 @@ fn check<'v>(at: &str, field: impl Fn(&str) -> Option<&'v Value>) -> Result<(), 
     };
     word("groupTrigger", &GroupTrigger::ALL.map(GroupTrigger::as_str))?;
     word("conversationPer", &ConversationPer::ALL.map(ConversationPer::as_str))?;
-    for name in ["unboundText", "rateLimitText", "failureText"] {
-        let given = field(name).and_then(Value::as_str);
+    for name in NoticeKind::ALL.map(NoticeKind::as_str) {
+        let given = field(TEXTS).and_then(|texts| texts.get(name)).and_then(Value::as_str);
         if given.is_some_and(|text| text.chars().count() > MAX_TEXT_CHARS) {
             let detail = format!("{name} must be at most {MAX_TEXT_CHARS} characters");
-            return Err(Refusal::field(format!("{at}/{name}"), detail));
+            return Err(Refusal::field(format!("{at}/{TEXTS}/{name}"), detail));
         }
     }
     for (name, range) in [("maxPerMinute", PER_MINUTE), ("maxBurst", BURST)] {

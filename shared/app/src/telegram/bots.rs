@@ -192,7 +192,7 @@ fn webhook_url(app: &App, public_url: &str, bot: &BotIdentity) -> String {
 }
 
 /// Converts a failed Telegram call to the error for the caller.
-fn telegram_error(error: TelegramError) -> AppError {
+pub(crate) fn telegram_error(error: TelegramError) -> AppError {
     let refusal = match error {
         TelegramError::BadRequest { description } | TelegramError::Conflict { description } => {
             Refusal::new(Code::Conflict, format!("Telegram refused: {description}"))

@@ -9,6 +9,7 @@ use af_telegram::update::Origin;
 use crate::agents::bindings::of_sender;
 use crate::agents::pairing::{Redeemed, redeem};
 use crate::outbox::answer;
+use crate::settings::ingress_config;
 use crate::telegram::notices::PrivateChat;
 use crate::{App, Result};
 
@@ -59,9 +60,9 @@ pub(crate) async fn start_with_code(
     let Some(person) = private_sender(origin) else {
         return Ok(Answered::NotPaired(PairingError::PrivateChatOnly));
     };
-    let chat = PrivateChat { bot: bot.identity.clone(), id: origin.chat_id };
+    let chat = private_chat(app, bot, origin).await?;
     let Some(code) = code.and_then(|code| PairingCode::parse(code).ok()) else {
-        answer(app, &chat.wrong_code(app, false), origin.update_id).await?;
+        answer(app, chat.wrong_code(app, false).as_ref(), origin.update_id).await?;
         return Ok(Answered::NotPaired(PairingError::InvalidCode));
     };
     let sent = CodeUpdate { update: origin.update_id, bot: bot.identity.clone(), user: person.user };
@@ -79,9 +80,15 @@ pub(crate) async fn start(app: &App, bot: &Bot, origin: &Origin) -> Result<Optio
     let sender = TelegramIdentity { bot: bot.identity.clone(), user, chat };
     let known = of_sender(app, bot, &sender).await?.map(|binding| binding.user);
     let is_known = known.is_some();
-    let chat = PrivateChat { bot: bot.identity.clone(), id: origin.chat_id };
-    answer(app, &chat.greeting(app, known), origin.update_id).await?;
+    let chat = private_chat(app, bot, origin).await?;
+    let greeting = chat.greeting(app, known, &bot.agent).await?;
+    answer(app, greeting.as_ref(), origin.update_id).await?;
     Ok(Some(Answered::Greeted { is_known }))
+}
+
+async fn private_chat(app: &App, bot: &Bot, origin: &Origin) -> Result<PrivateChat> {
+    let texts = ingress_config::for_agent(app, &bot.agent).await?.texts;
+    Ok(PrivateChat { bot: bot.identity.clone(), id: origin.chat_id, texts })
 }
 
 /// A person in a private chat with a bot.

@@ -112,6 +112,14 @@ fn has_file(payload: &Payload, file: &Attachment) -> bool {
     payload.attachments.iter().any(|known| known.telegram_file_id == file.telegram_file_id)
 }
 
+/// The place of the edited file in the album: its files have the order of its message ids.
+fn file_in_album(album: &Payload, edit: &IncomingMessage) -> Option<usize> {
+    let ids: Vec<&str> = album.metadata.get(ALBUM_METADATA)?.split(',').collect();
+    let edited = edit.origin.message_id.to_string();
+    let place = ids.iter().position(|id| *id == edited)?;
+    (ids.len() == album.attachments.len()).then_some(place)
+}
+
 /// Returns the payload after the edit. A file that the message has already keeps its state.
 fn edited(before: &Payload, edit: &IncomingMessage) -> Payload {
     let mut after = payload(edit);
@@ -125,7 +133,13 @@ fn edited(before: &Payload, edit: &IncomingMessage) -> Payload {
         let message_text = if edit.is_written { after.message_text } else { before.message_text.clone() };
         let mut metadata = before.metadata.clone();
         metadata.extend(after.metadata.remove_entry(EDIT_DATE));
-        return Payload { message_text, metadata, ..before.clone() };
+        let mut attachments = before.attachments.clone();
+        if let Some((place, file)) = file_in_album(before, edit).zip(edit.attachment.clone())
+            && !has_file(before, &file)
+        {
+            attachments[place] = file;
+        }
+        return Payload { message_text, metadata, attachments, ..before.clone() };
     }
     let is_known = edit.attachment.as_ref().is_some_and(|file| has_file(before, file));
     if is_known || edit.attachment.is_none() {

@@ -1,6 +1,6 @@
 //! The results of updates.
 
-use af_domain::ids::MessageId;
+use af_domain::ids::{BotIdentity, MessageId};
 use af_domain::named_enum;
 
 use crate::telegram::commands::Answered;
@@ -25,6 +25,13 @@ pub enum Handled {
     },
     /// The update is a command that the system has answered.
     Command(Answered),
+    /// The update says that a managed bot was created, or that its token may have changed.
+    ManagedBot {
+        /// The bot.
+        bot: BotIdentity,
+        /// Whether the update was handled before.
+        duplicate: bool,
+    },
     /// The sender may not write now.
     Rejected(Rejection),
     /// The update needs no action.

@@ -7,7 +7,7 @@ use af_telegram::update::{Ingress, read};
 
 use crate::telegram::bots::is_webhook_secret;
 pub use crate::telegram::handled::{Change, Handled, Rejection};
-use crate::telegram::{commands, messages, route, stop};
+use crate::telegram::{commands, managed_bots, messages, route, stop};
 use crate::{App, Result};
 
 /// Handles the update in `body`, which arrived at the webhook of `bot` with `secret` in its header.
@@ -24,7 +24,10 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
     let reason = match &handled {
         Handled::Ignored { reason } => Some(reason.as_str()),
         Handled::Rejected(rejection) => Some(rejection.as_str()),
-        Handled::Enqueued { .. } | Handled::Changed { .. } | Handled::Command(_) => None,
+        Handled::Enqueued { .. }
+        | Handled::Changed { .. }
+        | Handled::Command(_)
+        | Handled::ManagedBot { .. } => None,
     };
     if let Some(reason) = reason {
         tracing::info!(metric = "webhook_ignored", bot = %bot.identity, reason, "an update became no message");
@@ -50,6 +53,9 @@ async fn meaning(app: &App, bot: &Bot, ingress: Ingress) -> Result<Handled> {
         Ingress::BareStart { malformed: false, origin } => {
             let ignored = Handled::ignored("start_command");
             Ok(commands::start(app, bot, &origin).await?.map_or(ignored, Handled::Command))
+        }
+        Ingress::ManagedBot { update_id, bot: created } => {
+            managed_bots::reported(app, bot, update_id, &created).await
         }
         Ingress::Stop { origin, by } => stop::stop(app, bot, &origin, &by).await,
     }

@@ -1,8 +1,10 @@
 //! Messages of people: enqueued, joined to the album that waits, or kept as context of a group.
 
 use af_domain::agent::Bot;
+use af_domain::attachment::AttachmentState;
 use af_domain::ids::MessageId;
 use af_domain::ingress::{GroupTrigger, IngressRules};
+use af_domain::notice::NoticeKind;
 use af_domain::outbox::Chat;
 use af_domain::refusal::Code;
 use af_domain::time::Millis;
@@ -11,7 +13,7 @@ use af_store::group::GroupLine;
 use af_telegram::update::{IncomingMessage, Origin};
 
 use crate::intake::enqueue::{Delivered, Enqueue, Identity, deliver};
-use crate::outbox::notice;
+use crate::outbox::{notice, text_of};
 use crate::settings::ingress_config;
 use crate::telegram::handled::{Handled, Rejection};
 use crate::telegram::payload::{GROUP_CONTEXT, is_of, payload};
@@ -25,6 +27,8 @@ const MAX_LINE_CHARS: usize = 300;
 /// The shortest time between two notices of a kind to one chat.
 const UNBOUND_PAUSE: Millis = Millis::from_secs(3_600);
 const RATE_LIMIT_PAUSE: Millis = Millis::from_secs(60);
+/// How long Telegram may send an update again.
+const FILE_PAUSE: Millis = Millis::from_days(1);
 
 /// Handles a message or an edit.
 pub(super) async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
@@ -33,8 +37,14 @@ pub(super) async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Re
     let Some(target) = route::target(app, bot, &rules, &origin).await? else {
         return rejected(app, bot, &rules, &origin, Rejection::UnboundUser).await;
     };
+    let has_failed_file =
+        message.attachment.as_ref().is_some_and(|file| matches!(file.state, AttachmentState::Failed { .. }));
     match handled(app, bot, &rules, target, message).await {
         Ok(Handled::Rejected(rejection)) => rejected(app, bot, &rules, &origin, rejection).await,
+        Ok(handled @ (Handled::Enqueued { .. } | Handled::Changed { .. })) if has_failed_file => {
+            file_missing(app, bot, &rules, &origin, &handled).await?;
+            Ok(handled)
+        }
         // A repetition would be refused again, so the update is ignored.
         Err(AppError::Refused(refusal)) if refusal.code != Code::QueueFull => {
             Ok(Handled::ignored(refusal.code.as_str()))
@@ -153,18 +163,41 @@ async fn rejected(
     origin: &Origin,
     rejection: Rejection,
 ) -> Result<Handled> {
-    let (text, pause) = match rejection {
-        Rejection::UnboundUser => (&rules.unbound_text, UNBOUND_PAUSE),
-        Rejection::RateLimited => (&rules.rate_limit_text, RATE_LIMIT_PAUSE),
+    let (kind, pause) = match rejection {
+        Rejection::UnboundUser => (NoticeKind::Unbound, UNBOUND_PAUSE),
+        Rejection::RateLimited => (NoticeKind::RateLimit, RATE_LIMIT_PAUSE),
     };
     // A group gets no notice about its single members.
-    let has_notice = !text.trim().is_empty() && (origin.is_private() || rejection == Rejection::RateLimited);
-    if has_notice {
+    let has_notice = origin.is_private() || rejection == Rejection::RateLimited;
+    let text = if has_notice { text_of(app, &rules.texts, kind, &bot.agent).await? } else { None };
+    if let Some(text) = text {
         let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
-        let notice = notice(app, chat, origin.topic, None, text);
+        let notice = notice(app, chat, origin.topic, None, &text);
         app.store.notify_if_not_lately(&notice, rejection.as_str(), pause, app.now()).await?;
     }
     Ok(Handled::Rejected(rejection))
+}
+
+/// Sends a notice about a file that is too large to be fetched, once for each message. A repeated update writes it if the
+/// first one could not.
+async fn file_missing(
+    app: &App,
+    bot: &Bot,
+    rules: &IngressRules,
+    origin: &Origin,
+    handled: &Handled,
+) -> Result<()> {
+    let (Handled::Enqueued { message, .. } | Handled::Changed { message, .. }) = handled else {
+        return Ok(());
+    };
+    let text = text_of(app, &rules.texts, NoticeKind::MissingFile, &bot.agent).await?;
+    if let Some(text) = text {
+        let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
+        let notice = notice(app, chat, origin.topic, None, &text);
+        let kind = format!("file of {message}");
+        app.store.notify_if_not_lately(&notice, &kind, FILE_PAUSE, app.now()).await?;
+    }
+    Ok(())
 }
 
 /// Whether the message that was accepted under an update number is another one than `message`.

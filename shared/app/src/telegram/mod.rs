@@ -7,6 +7,7 @@ pub mod drafts;
 mod edits;
 mod handled;
 pub mod ingress;
+pub mod managed_bots;
 mod messages;
 pub(crate) mod notices;
 mod payload;

@@ -141,3 +141,28 @@ fn albums_and_topics_are_parsed() {
     let chain = incoming(&message(json!({"text": "a", "media_group_id": "a b", "message_thread_id": 4})));
     assert_eq!((chain.album, chain.origin.topic), (None, None));
 }
+
+#[test]
+fn an_update_about_a_managed_bot_names_the_bot_and_its_owner() {
+    let parsed = |managed_bot: Value| {
+        let update = json!({"update_id": 5, "managed_bot": managed_bot});
+        read(&BotIdentity::parse("7").unwrap(), update.to_string().as_bytes())
+    };
+    let user = json!({"id": 42, "is_bot": false, "first_name": "Ann"});
+    let named = parsed(json!({"user": user, "bot": {"id": 8, "is_bot": true, "username": "Ann_bot"}}));
+    let Ingress::ManagedBot { update_id, bot } = named else { panic!("{named:?}") };
+    assert_eq!((update_id, bot.identity.as_str(), bot.creator.as_str()), (5, "8", "42"));
+    assert_eq!(bot.username, "Ann_bot");
+    for bad in [
+        json!({}),
+        json!({"user": user}),
+        json!({"user": user, "bot": {"username": "x_bot"}}),
+        json!({"user": {"id": -5}, "bot": {"id": 8}}),
+        json!({"user": user, "bot": {"id": "8"}}),
+        json!({"user": [], "bot": []}),
+    ] {
+        let ignored = parsed(bad.clone());
+        assert!(matches!(ignored, Ingress::Ignored { reason: "no_managed_bot" }), "{bad}: {ignored:?}");
+    }
+    assert!(matches!(parsed(json!(7)), Ingress::Ignored { reason: "unsupported_update" }));
+}

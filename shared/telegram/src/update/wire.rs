@@ -15,6 +15,18 @@ pub(super) struct Update {
     pub(super) edited_message: Option<Message>,
     #[serde(deserialize_with = "object")]
     pub(super) stopped_message_generation: Option<Stopped>,
+    #[serde(deserialize_with = "object")]
+    pub(super) managed_bot: Option<ManagedBotUpdated>,
+}
+
+/// A bot that the receiving bot manages was created, or its token or owner has changed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ManagedBotUpdated {
+    #[serde(deserialize_with = "object")]
+    pub(super) user: Option<User>,
+    #[serde(deserialize_with = "object")]
+    pub(super) bot: Option<User>,
 }
 
 /// A person has pressed the button that stops a draft.

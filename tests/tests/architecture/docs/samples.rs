@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use af_domain::ids::{
-    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
-    SnapshotId, SnapshotParts, StorageId, TelegramUserId, TemplateKey, WorkerId,
+    AgentKey, BindingId, BotIdentity, BotUsername, ConsumerUserId, ConversationId, Fence, MessageId,
+    PairingCode, SnapshotId, SnapshotParts, StorageId, TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -130,12 +130,18 @@ impl Samples {
         let (code, at) = (PairingCode::of(7), Timestamp::from_millis(1_700_000_000_000));
         let binding = BindingId::parse("01HF7YAT000000000000000000").unwrap();
         let made = [
+            ("bot_link", key(keys::bot_link(&BotUsername::parse("support_bot").unwrap()))),
+            ("managed_bot", key(keys::managed_bot(&bot))),
+            ("newest_bot_link", key(keys::newest_bot_link(&user, &agent))),
             ("past_binding", key(keys::past_binding(&user, at, &binding))),
             ("newest_pairing", key(keys::newest_pairing(&user, &agent))),
             ("pairing", key(keys::pairing(&code))),
             ("wrong_codes", key(keys::wrong_codes(&bot, &person("444")))),
         ];
-        Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
+        Self {
+            made: BTreeMap::from(made),
+            placeholders: vec![("code", code.to_string()), ("botUsername", "support_bot".into())],
+        }
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {

@@ -22,6 +22,7 @@ macro_rules! send {
 mod bindings;
 mod bots;
 mod groups;
+mod managed_bots;
 mod operator;
 mod outbox;
 mod queue;
@@ -101,6 +102,12 @@ writes! {
         assign_bot_if_unclaimed => Same;
         rotate_webhook_secret => Same;
         webhook_ready => Same;
+    }
+    managed_bots {
+        create_bot_link_if_newest => Contains("Stale");
+        use_bot_link_if_pending => Contains("Stale");
+        change_managed_bot_if_unchanged => Same;
+        connect_managed_bot_if_unchanged => Contains("Stale");
     }
     groups {
         notify_if_not_lately => Contains("Stale");

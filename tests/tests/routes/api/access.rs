@@ -6,13 +6,17 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 86] = [
+const ROUTES: &[(&str, &str, char)] = &[
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
     ("DELETE", "/v1/agents/support", 'a'),
     ("PUT", "/v1/agents/support/telegram-token", 'a'),
+    ("POST", "/v1/agents/support/managed-bot/rotate", 'a'),
     ("GET", "/v1/agents/support/required-secrets", 'r'),
+    ("GET", "/v1/users/u/agents/support/managed-bot", 'p'),
+    ("POST", "/v1/users/u/agents/support/managed-bot", 'p'),
+    ("POST", "/v1/users/u/agents/support/managed-bot/rotate", 'p'),
     ("GET", "/v1/bindings?botIdentity=7&telegramUserId=5", 'r'),
     ("POST", "/v1/telegram/webhooks", 'p'),
     ("GET", "/v1/secrets?refs=a", 'r'),
@@ -121,7 +125,7 @@ async fn a_call_without_a_valid_key_is_unauthorized_before_its_body_is_checked()
         &admin[..admin.len() - 1],
         &long_id,
     ];
-    for (method, path, scope) in ROUTES {
+    for (method, path, scope) in ROUTES.iter().copied() {
         let method: Method = method.parse().unwrap();
         // The body is invalid too, but an unauthorized caller does not learn that.
         let call = || world.api.call(method.clone(), path).json(&json!({"unknown": 1}));
@@ -146,7 +150,7 @@ async fn a_call_without_a_valid_key_is_unauthorized_before_its_body_is_checked()
 async fn a_key_opens_the_routes_of_its_scopes_only() {
     let world = World::new().await;
     let (read, app) = (world.api.new_key(&["read"]).await, world.api.new_key(&["app"]).await);
-    for (method, path, scope) in ROUTES {
+    for (method, path, scope) in ROUTES.iter().copied() {
         let method: Method = method.parse().unwrap();
         for (key, opens) in [(&read, scope == 'r' || scope == '-'), (&app, scope == 'p' || scope == '-')] {
             let answer =

@@ -17,10 +17,9 @@ async fn an_ingress_config_is_set_shown_and_removed() {
     let world = World::new().await;
     let shown = async || {
         let mut shown = world.api.get(PATH).send().await.body_of(200);
-        for text in ["unboundText", "rateLimitText", "failureText"] {
-            let text = shown.as_object_mut().unwrap().remove(text).unwrap();
-            assert!(text.as_str().unwrap().len() > 20, "{text}");
-        }
+        let texts = shown.as_object_mut().unwrap().remove("texts").unwrap();
+        assert_eq!(texts.as_object().unwrap().len(), 11);
+        assert!(texts.as_object().unwrap().values().all(|text| text.as_str().unwrap().len() > 5), "{texts}");
         shown
     };
     assert_eq!(shown().await, defaults());
@@ -45,6 +44,8 @@ async fn an_ingress_config_is_set_shown_and_removed() {
 async fn an_invalid_ingress_config_is_refused_with_its_field() {
     let world = World::new().await;
     let many: serde_json::Map<_, _> = (0..501).map(|n| (format!("a{n}"), json!({}))).collect();
+    let long = json!({"texts": {"greeting": "x".repeat(500), "paired": "x".repeat(500)}});
+    let large: serde_json::Map<_, _> = (0..300).map(|n| (format!("a{n}"), long.clone())).collect();
     for (body, pointer) in [
         (json!({"groupTrigger": "loud"}), "/groupTrigger"),
         (json!({"conversationPer": "Topic"}), "/conversationPer"),
@@ -54,7 +55,16 @@ async fn an_invalid_ingress_config_is_refused_with_its_field() {
         (json!({"maxBurst": 201}), "/maxBurst"),
         (json!({"maxBurst": -1}), "/maxBurst"),
         (json!({"colour": "red"}), "/colour"),
-        (json!({"unboundText": "x".repeat(501)}), "/unboundText"),
+        (json!({"texts": {"unbound": "x".repeat(501)}}), "/texts/unbound"),
+        (json!({"texts": {"mood": ""}}), "/texts/mood"),
+        (json!({"texts": "none"}), "/texts"),
+        (
+            json!({"agents": {"support": {"texts": {"greeting": "x".repeat(501)}}}}),
+            "/agents/support/texts/greeting",
+        ),
+        (json!({"agents": {"support": {"managerAgentKey": "m"}}}), "/agents/support/managerAgentKey"),
+        (json!({"managerAgentKey": "a b"}), "/managerAgentKey"),
+        (json!({"agents": large}), "/agents"),
         (json!({"agents": {"support": {"maxPerMinute": 6_001}}}), "/agents/support/maxPerMinute"),
         (json!({"agents": {"support": {"agents": {}}}}), "/agents/support/agents"),
         (json!({"agents": many}), "/agents"),

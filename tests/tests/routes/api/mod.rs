@@ -13,6 +13,7 @@ mod expiry;
 mod hydration;
 mod ingress_config;
 mod lists;
+mod managed_bots;
 mod message_config;
 mod messages;
 mod onboarding;

@@ -68,6 +68,30 @@ async fn a_person_learns_once_what_a_start_has_done() {
 }
 
 #[tokio::test]
+async fn the_texts_of_the_deployment_and_of_the_agent_replace_the_defaults_and_an_empty_one_sends_none() {
+    let (world, person) = world().await;
+    let texts = json!({
+        "greeting": "Back again", "unknownGreeting": "I am {agent}", "paired": "", "wrongCode": "No",
+        "stopped": "Done", "nothingToStop": "",
+    });
+    let of_agent = json!({"support": {"texts": {"wrongCode": "Wrong for {agent}"}}});
+    let config = json!({"texts": texts, "agents": of_agent});
+    world.api.put("/v1/config/ingress", config).send().await.body_of(200);
+    let profile = json!({"version": "1", "displayName": "Mia"});
+    world.api.put("/v1/agents/support", profile).send().await.body_of(200);
+    world.advance(Millis::from_secs(11));
+    let code = code_for(&world, "ann").await;
+    person.sends(1, "message", text("/start")).await;
+    person.sends(2, "message", text("/start WRONG")).await;
+    assert_eq!(person.sends(3, "message", text(&format!("/start {code}"))).await, paired("ann"));
+    person.sends(4, "message", text("/start")).await;
+    person.sends(5, "message", text("/stop")).await;
+    person.says(6, text("hello")).await;
+    person.sends(7, "message", text("/stop")).await;
+    assert_eq!(notices(&world).await, ["I am Mia", "Wrong for the agent", "Back again", "Done"]);
+}
+
+#[tokio::test]
 async fn the_fifth_wrong_code_is_answered_with_the_wait_and_later_ones_are_not_answered() {
     let (world, person) = world().await;
     for update in 1..=7 {

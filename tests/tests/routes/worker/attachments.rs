@@ -237,3 +237,54 @@ async fn a_message_that_is_cancelled_while_its_file_is_fetched_stays_cancelled()
     assert_eq!(chat.shown(&id).await[0]["status"], "failed", "the cancelled message does not need it");
     assert!(job(&chat.world.worker("w").await).await["job"].is_null());
 }
+
+impl Chat {
+    /// The notices that the person has got or will get.
+    async fn notices(&self) -> usize {
+        let chat = af_domain::outbox::Chat::parse(&format!("{}:555", self.ann.bot.id)).unwrap();
+        let outbox = self.world.app.store.outbox(&chat, true).await.unwrap();
+        let text = |entry: &af_domain::outbox::Entry| {
+            format!("{:?}", entry.content).contains("could not get a file")
+        };
+        outbox.iter().flat_map(|outbox| &outbox.entries).filter(|entry| text(entry)).count()
+    }
+}
+
+#[tokio::test]
+async fn a_person_gets_one_notice_about_a_message_that_goes_on_without_its_file() {
+    let chat = Chat::new().await;
+    chat.ann.sends_photo(1).await;
+    chat.fetch().await;
+    assert_eq!(chat.notices().await, 0, "the file has come");
+    let document = |id: &str, size: u64| json!({"document": {"file_id": id, "file_size": size}});
+    chat.ann.says(2, document("unknown-file", 7)).await;
+    for _ in 0..2 {
+        chat.fetch().await;
+    }
+    assert_eq!(chat.notices().await, 1, "a repeated batch sends none");
+    for _ in 0..2 {
+        chat.ann.says(3, document("huge", 30 << 20)).await;
+    }
+    assert_eq!(chat.notices().await, 2, "a file above the limit of bots is never fetched");
+    chat.ann.sends_photo(4).await;
+    chat.world.advance(MAX_WAIT);
+    chat.fetch().await;
+    assert_eq!(chat.notices().await, 3, "a file that is not fetched in time");
+    let album =
+        |id: &str, size: u64| json!({"media_group_id": "8", "document": {"file_id": id, "file_size": size}});
+    for (update, id, size) in [(5, "a", 30 << 20), (6, "b", 7), (7, "c", 7), (8, "d", 30 << 20)] {
+        chat.ann.says(update, album(id, size)).await;
+        chat.fetch().await;
+    }
+    assert_eq!(chat.notices().await, 4, "one notice for the files of an album");
+    let cancelled = chat.ann.sends_photo(9).await;
+    chat.world.api.post(&format!("/v1/queue/{cancelled}/cancel"), json!({})).send().await.body_of(200);
+    chat.fetch().await;
+    let config = json!({"texts": {"missingFile": ""}});
+    chat.world.api.put("/v1/config/ingress", config).send().await.body_of(200);
+    chat.world.advance(Millis::from_secs(61));
+    chat.ann.says(10, document("unknown-file", 7)).await;
+    chat.ann.says(11, document("huge", 30 << 20)).await;
+    chat.fetch().await;
+    assert_eq!(chat.notices().await, 4, "neither a cancelled message nor an empty text sends one");
+}

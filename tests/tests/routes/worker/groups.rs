@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::worker::TestWorker;
 use crate::worker::ingress::{Chat, run, text};
 
 fn group(id: i64) -> Value {
@@ -109,4 +110,24 @@ async fn an_album_in_a_group_is_addressed_by_one_caption() {
     let first = chat.ann.sends(1, "message", picture("/look")).await;
     let second = chat.ann.sends(2, "message", picture("")).await;
     assert_eq!((&second["changed"], &second["messageId"]), (&json!("album"), &first["messageId"]));
+}
+
+#[tokio::test]
+async fn an_answer_in_a_group_refers_to_the_message_of_its_author() {
+    let chat = Chat::new().await;
+    let (of_group, of_person) = (chat.world.worker("w").await, chat.world.worker("x").await);
+    let answers = async |worker: &TestWorker<'_>, update, fields: Value, text: &str| {
+        chat.ann.says(update, fields).await;
+        let job = worker.poll(json!({})).await["job"].clone();
+        worker.complete(&job, json!({"reply": {"text": text}})).await.body_of(200);
+    };
+    let asks = |id: u64| json!({"text": "/ask", "chat": group(-5), "message_id": id});
+    // Telegram knows no message of the group before the first answer, which therefore refers to none.
+    answers(&of_group, 7, asks(900), "first").await;
+    let long = format!("{}\n\n{}", "a".repeat(4_000), "b".repeat(4_000));
+    answers(&of_group, 8, asks(1), &long).await;
+    answers(&of_person, 9, json!({"text": "hello"}), "hi").await;
+    let sent = chat.ann.telegram.outbox(Some(chat.ann.bot.id), None, 10);
+    let replies: Vec<_> = sent.iter().map(|sent| (sent.chat_id < 0, sent.reply_to_message_id)).collect();
+    assert_eq!(replies, [(true, None), (true, Some(1)), (true, None), (false, None)]);
 }

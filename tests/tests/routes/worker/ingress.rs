@@ -210,6 +210,46 @@ async fn the_files_of_an_album_are_one_message() {
 }
 
 #[tokio::test]
+async fn a_replaced_file_of_a_waiting_album_takes_the_place_of_the_old_one() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    for update in 1..=3 {
+        chat.picture(update, json!({})).await;
+    }
+    chat.ann.fetch(&chat.world.bundle).await;
+    let dog = chat.ann.file("dog.jpg").await;
+    let edit = json!({"media_group_id": "77", "photo": [{"file_id": dog.file_id}], "caption": "a dog"});
+    assert_eq!(chat.edits(4, 2, edit.clone()).await["changed"], "edit");
+    assert!(run(&worker).await.is_null(), "the new file is not fetched yet");
+    assert_eq!(chat.edits(5, 2, edit).await["ignored"], "edit_without_change");
+    chat.ann.fetch(&chat.world.bundle).await;
+    chat.world.advance(ALBUM_WAIT);
+    let job = run(&worker).await;
+    let files = job["payload"]["attachments"].as_array().unwrap();
+    assert_eq!((text(&job), files.len()), ("a dog", 3));
+    let places: Vec<_> = files.iter().map(|file| file["telegramFileId"] == json!(dog.file_id)).collect();
+    assert_eq!(places, [false, true, false]);
+    assert!(files.iter().all(|file| file["status"] == "ready"), "{files:?}");
+}
+
+#[tokio::test]
+async fn a_bot_whose_agent_is_gone_talks_for_the_fallback_agent() {
+    let chat = Chat::new().await;
+    chat.world.agent("helper").await;
+    chat.configure(json!({"fallbackAgentKey": "helper"})).await;
+    let table = chat.world.bundle.template.tables[0].name.clone();
+    let key = json!({"pk": {"S": "A"}, "sk": {"S": "demo"}});
+    let deleted = json!({"TableName": table, "Key": key});
+    assert_eq!(chat.world.bundle.aws.engine().call("DeleteItem", deleted).await.status, 200);
+    let id = chat.ann.says(1, json!({"text": "hi"})).await;
+    let message = chat.world.message(&json!(id)).await;
+    assert_eq!(message["agentKey"], "helper", "{message}");
+    chat.configure(json!({"fallbackAgentKey": "absent"})).await;
+    let ignored = chat.ann.sends(2, "message", json!({"text": "hi"})).await;
+    assert_eq!(ignored["ignored"], "not_found", "there is no fallback agent either");
+}
+
+#[tokio::test]
 async fn a_file_that_joins_an_album_during_the_fetch_is_fetched_too() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;
@@ -230,7 +270,7 @@ async fn a_file_that_joins_an_album_during_the_fetch_is_fetched_too() {
 #[tokio::test]
 async fn only_bound_users_may_write_when_a_binding_is_required() {
     let chat = Chat::new().await;
-    chat.configure(json!({"requireBinding": true, "unboundText": "Connect first."})).await;
+    chat.configure(json!({"requireBinding": true, "texts": {"unbound": "Connect first."}})).await;
     let rejected = json!({"ok": true, "rejected": "unbound_user"});
     let says = async |update, fields| chat.ann.sends(update, "message", fields).await;
     for _ in 0..2 {
@@ -262,7 +302,7 @@ async fn only_bound_users_may_write_when_a_binding_is_required() {
 #[tokio::test]
 async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
     let chat = Chat::new().await;
-    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 3, "rateLimitText": "Too fast."})).await;
+    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 3, "texts": {"rateLimit": "Too fast."}})).await;
     let says = async |update| chat.ann.sends(update, "message", json!({"text": "hi"})).await;
     for update in 1..=3 {
         assert_eq!(says(update).await["duplicate"], false);

@@ -234,12 +234,61 @@ async fn a_person_whose_message_became_a_dead_letter_gets_a_notice_once() {
     };
     fail(1, false).await;
     assert_eq!(chat.texts(), ["Sorry, I could not answer your last message. Please send it again later."]);
-    let config = json!({"failureText": ""});
+    let config = json!({"texts": {"failure": ""}});
     chat.world.api.put("/v1/config/ingress", config).send().await.body_of(200);
     chat.world.advance(minutes(1));
     fail(2, false).await;
     fail(3, true).await;
     assert_eq!(chat.texts().len(), 1, "an empty text sends none, and a retry is no end");
+}
+
+impl Chat {
+    /// What the message waits for, the state of its delivery and the reason.
+    async fn why(&self, id: &str) -> (String, Value, String) {
+        let why = self.world.api.get(&format!("/v1/queue/{id}/why")).send().await.body_of(200);
+        assert_eq!(why["status"], "done");
+        let word = |field: &str| why[field].as_str().unwrap_or_default().to_owned();
+        (word("waitsFor"), why["until"].clone(), format!("{}: {}", word("delivery"), word("reason")))
+    }
+}
+
+#[tokio::test]
+async fn the_queue_explains_what_became_of_the_reply_of_a_done_message() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    chat.fault(&Fault::rate_limited(300), 1);
+    let first = chat.answers(&worker, 1, json!({"text": "one"})).await;
+    let second = chat.answers(&worker, 2, json!({"text": "two"})).await;
+    let until = json!((chat.world.app.now() + Millis::from_secs(300)).as_millis());
+    let (waits_for, waits_until, reason) = chat.why(&first).await;
+    assert_eq!((waits_for.as_str(), &waits_until), ("delivery", &until));
+    assert!(reason.starts_with("waiting: ") && reason.contains("Telegram asks to wait"), "{reason}");
+    assert!(chat.why(&second).await.2.contains("behind another message"));
+    chat.after(minutes(5)).await;
+    let (waits_for, waits_until, reason) = chat.why(&first).await;
+    assert_eq!((waits_for.as_str(), &waits_until), ("nothing", &Value::Null));
+    assert!(reason.starts_with("sent: "), "{reason}");
+    chat.fault(&Fault::answer_lost(), 1);
+    let lost = chat.answers(&worker, 3, json!({"text": "three"})).await;
+    let reason = chat.why(&lost).await.2;
+    assert!(reason.starts_with("uncertain: ") && reason.contains(&format!("{lost}/resend")), "{reason}");
+    chat.fault(&Fault::new(403, "Forbidden: bot was blocked by the user"), 1);
+    let blocked = chat.answers(&worker, 4, json!({"text": "four"})).await;
+    let reason = chat.why(&blocked).await.2;
+    assert!(reason.starts_with("failed: ") && reason.contains("blocked by the user"), "{reason}");
+}
+
+#[tokio::test]
+async fn the_queue_explains_a_reply_whose_chat_belongs_to_another_user() {
+    let chat = Chat::new().await;
+    chat.bind("ann").await;
+    let worker = chat.world.worker("w").await;
+    chat.fault(&Fault::rate_limited(300), 1);
+    let id = chat.answers(&worker, 1, json!({"text": "for ann"})).await;
+    chat.bind("bob").await;
+    chat.after(minutes(5)).await;
+    let reason = chat.why(&id).await.2;
+    assert!(reason.starts_with("cancelled: ") && reason.ends_with(": rebound"), "{reason}");
 }
 
 #[tokio::test]

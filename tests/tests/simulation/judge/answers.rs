@@ -18,6 +18,7 @@ impl Judge {
     pub(super) fn answers(&mut self, world: &World) -> Check {
         let answers = &world.answers;
         self.check_operator_answers(answers)?;
+        self.updates(world)?;
         self.deliveries(world)?;
         for (lease, asked) in answers.confirmed_leases.lock().unwrap().drain(..) {
             self.check_confirmed_lease(&lease, asked.as_millis())?;

@@ -1,5 +1,6 @@
 //! The allowed changes of a conversation's meta item.
 
+use af_domain::attachment::ALBUM_WAIT;
 use serde_json::Value;
 
 use super::answers::End;
@@ -59,7 +60,7 @@ impl Judge {
         self.state(&change)?;
         match change.after.fence.checked_sub(change.before.fence) {
             Some(0) => self.no_claim(world, &change),
-            Some(1) => self.claim(&change),
+            Some(1) => self.claim(world, &change),
             _ => change.violation("a fence that fell or jumped"),
         }
     }
@@ -107,7 +108,7 @@ impl Judge {
         self.moved.extend(moved.map(|m| (m.clone(), after.key.clone())));
     }
 
-    fn claim(&mut self, change: &Change) -> Check {
+    fn claim(&mut self, world: &World, change: &Change) -> Check {
         let Change { before, after } = change;
         let Some(lease) = &after.lease else { return change.violation("a new fence without a lease") };
         if before.lease.is_some() {
@@ -137,6 +138,7 @@ impl Judge {
             return change.violation("a claim that changed more than the head of the queue");
         }
         self.count(Event::Claimed);
+        self.claim_after_stop(world, &after.key, &lease.entry.message)?;
         if before.pending.iter().any(|e| e.message == lease.entry.message && e.has_awaited_attachments()) {
             self.count(Event::ClaimedWithoutAttachments);
         }
@@ -275,8 +277,9 @@ fn max_run_ms() -> u64 {
     u64::try_from(MAX_RUN.as_millis()).unwrap()
 }
 
-/// Without a claim or the end of a lease, a queue may change in three ways: a new entry at its end, an entry removed by
-/// a cancellation, or an entry that no longer waits for attachments. The check of the message verifies the reason.
+/// Without a claim or the end of a lease, a queue may change in four ways: a new entry at its end, an entry removed by
+/// a cancellation, an entry that no longer waits for attachments, or an album that waits for one more file. The check of
+/// the message verifies the reason.
 fn changed_without_claim(change: &Change) -> Check {
     let (before, after) = (&change.before.pending, &change.after.pending);
     match after.strip_prefix(&before[..]) {
@@ -294,6 +297,18 @@ fn changed_without_claim(change: &Change) -> Check {
     }
     if let Some(awaited) = before.get(gone).filter(|e| e.has_awaited_attachments()) {
         rest.insert(gone, Entry { not_before: 0, ..awaited.clone() });
+        if rest == *after {
+            return Ok(());
+        }
+        rest.remove(gone);
+    }
+    if let (Some(old), Some(new)) = (before.get(gone), after.get(gone))
+        && old.message.contains(":album:")
+        && old.attempts == 0
+        // When its files are fetched, more files may still come for a moment.
+        && (new.not_before > old.not_before || new.not_before == old.due + ALBUM_WAIT.as_millis())
+    {
+        rest.insert(gone, Entry { not_before: new.not_before, ..old.clone() });
         if rest == *after {
             return Ok(());
         }

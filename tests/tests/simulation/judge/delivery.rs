@@ -75,23 +75,37 @@ impl Judge {
                 continue;
             };
             self.deliveries.arrived(message, number, &arrived)?;
-            let stored = self.messages.get(message);
-            let of_message = |(_, conversation): &&(_, af_domain::ids::ConversationId)| {
-                let key = af_store::conversation_key(conversation);
-                stored.is_some_and(|m| m.conversation == format!("C#{key}"))
-            };
-            let Some((user, _)) = world.conversations.iter().find(of_message) else {
-                return Err(format!("a part of an unknown message arrived: {arrived:?}"));
-            };
-            self.destinations.check(&Delivered {
-                message: message.to_owned(),
-                user: user.to_string(),
-                target: Some(arrived.chat.clone()),
-                asked: arrived.sent.saturating_sub(LOOKED_BEFORE_MS),
-                answered: arrived.at,
-            })?;
+            self.is_for_its_user(world, message, &arrived.chat, arrived.sent, arrived.at)?;
         }
-        Ok(())
+        let drafts: Vec<_> = world.telegram.drafts.lock().unwrap().drain(..).collect();
+        drafts.iter().try_for_each(|draft| self.draft(world, draft))
+    }
+
+    /// Checks that what concerns `message` was shown in the chat of its user. Its call took from `sent` to `at`, ms.
+    pub(super) fn is_for_its_user(
+        &self,
+        world: &World,
+        message: &str,
+        chat: &str,
+        sent: u64,
+        at: u64,
+    ) -> Check {
+        let stored = self.messages.get(message);
+        let of_message = |(_, conversation): &&(_, af_domain::ids::ConversationId)| {
+            let key = af_store::conversation_key(conversation);
+            stored.is_some_and(|m| m.conversation == format!("C#{key}"))
+        };
+        let Some((user, _)) = world.conversations.iter().find(of_message) else {
+            return Err(format!("the chat {chat} was shown something of an unknown message, {message}"));
+        };
+        self.destinations.check(&Delivered {
+            message: message.to_owned(),
+            user: user.to_string(),
+            target: Some(chat.to_owned()),
+            asked: sent.saturating_sub(LOOKED_BEFORE_MS),
+            answered: at,
+            text: None,
+        })
     }
 
     /// Checks at the end that each delivery says what has arrived.

@@ -9,6 +9,7 @@ use super::policy::MAX_COPY_AGE_MS;
 use super::{Check, Judge};
 use crate::answers::Delivered;
 use crate::bindings::BOT;
+use crate::faults::MAX_BEHIND;
 use crate::world::{AGENT, CHECK_INTERVAL, World};
 
 /// What was true from a moment on: each change with the time of the check that has seen it, ms.
@@ -84,6 +85,17 @@ impl Destinations {
         self.agent.certain().any(known)
     }
 
+    /// Whether the chat certainly was this user's of the agent, also for functions that read late, for so long.
+    pub(super) fn was_chat_of(&self, chat: &str, user: &str, asked: u64, answered: u64) -> bool {
+        let late = u64::try_from(MAX_BEHIND.as_millis()).unwrap();
+        let is_theirs = |(from, until, owner): (u64, u64, &Owner)| {
+            let owner = owner.as_ref().is_some_and(|(u, agent)| u == user && agent == AGENT);
+            owner && from + late <= asked && until >= answered
+        };
+        let periods = self.chats.get(&(format!("BOT#{BOT}"), format!("C#{chat}")));
+        periods.is_some_and(|periods| periods.certain().any(is_theirs))
+    }
+
     /// Checks a message that was handed to a worker.
     pub(super) fn check(&self, delivered: &Delivered) -> Check {
         let Delivered { message, user, target, asked, answered, .. } = delivered;
@@ -113,9 +125,12 @@ impl Destinations {
 }
 
 impl Judge {
-    pub(super) fn deliveries(&self, world: &World) -> Check {
+    pub(super) fn deliveries(&mut self, world: &World) -> Check {
         let delivered: Vec<_> = world.answers.delivered.lock().unwrap().drain(..).collect();
-        delivered.iter().try_for_each(|delivered| self.destinations.check(delivered))
+        delivered.iter().try_for_each(|delivered| {
+            self.text(delivered)?;
+            self.destinations.check(delivered)
+        })
     }
 
     /// Whether no function may claim for the agent at `at`.

@@ -6,12 +6,24 @@ use super::{Check, Judge};
 use crate::queue::{Message, message};
 use crate::tally::Event;
 
+/// Whether the message still waits, and at most its text and its files have changed: an edit, or one more file of an album.
+fn is_revision(before: &Message, after: &Message) -> bool {
+    let (files, awaits_attachments) = (after.files, after.awaits_attachments);
+    let is_result = before.awaits_attachments && !awaits_attachments && before.files == files;
+    let revised = Message { files, awaits_attachments, ..before.clone() };
+    !is_result && after.status == "queued" && revised == *after
+}
+
 impl Judge {
     pub(super) fn message(&mut self, change: &Value) -> Check {
         let id = change["Keys"]["pk"]["S"].as_str().unwrap().trim_start_matches("M#").to_owned();
         let after = message(&change["NewImage"]);
         self.moved.insert((id.clone(), after.conversation.clone()));
         let before = self.messages.insert(id.clone(), after.clone());
+        self.note_ended(&id, &after);
+        if before.as_ref().is_some_and(|before| is_revision(before, &after)) {
+            return Ok(());
+        }
         if let Some(before) = &before
             && before.awaits_attachments != after.awaits_attachments
         {

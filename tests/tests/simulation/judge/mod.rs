@@ -7,6 +7,7 @@ mod counters;
 mod delivery;
 mod destination;
 mod message;
+mod people;
 mod policy;
 mod worker;
 
@@ -74,6 +75,8 @@ pub struct Judge {
     destinations: destination::Destinations,
     /// What has arrived in the chats.
     deliveries: delivery::Deliveries,
+    /// What people have sent and seen.
+    people: people::People,
 }
 
 impl Judge {
@@ -106,6 +109,7 @@ impl Judge {
             policies: policy::Policies::default(),
             destinations: destination::Destinations::default(),
             deliveries: delivery::Deliveries::default(),
+            people: people::People::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Viewer;
 
-/// Shows what a message waits for.
+/// Shows what a message waits for, and of an ended message what became of its reply.
 ///
 /// # Errors
 /// 404 when there is no such message.
@@ -17,7 +17,8 @@ use crate::caller::Viewer;
     responses((status = 200, body = inline(WhyAnswer)), (status = 404, description = "not_found")),
 )]
 pub async fn why(Viewer(app): Viewer, ApiPath(id): ApiPath<MessageId>) -> Result<Json<WhyAnswer>, Problem> {
-    let Why { status, waits_for, reason, until, worker, behind, pool } = use_case(&app, &id).await?;
+    let Why { status, waits_for, reason, until, worker, behind, pool, delivery } =
+        use_case(&app, &id).await?;
     Ok(Json(WhyAnswer {
         message_id: id.to_string(),
         status: status.to_owned(),
@@ -28,5 +29,6 @@ pub async fn why(Viewer(app): Viewer, ApiPath(id): ApiPath<MessageId>) -> Result
         behind_message_id: behind.map(|message| message.to_string()),
         live_workers: pool.map(|(live, _)| live),
         max_workers: pool.map(|(_, max)| max),
+        delivery: delivery.map(|state| state.as_str().to_owned()),
     }))
 }

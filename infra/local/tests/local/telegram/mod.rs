@@ -3,6 +3,7 @@
 mod bot_api;
 mod client;
 mod drafts;
+mod managed;
 mod polling;
 mod push;
 mod restart;

@@ -2,8 +2,9 @@
 
 use af_domain::attachment::{ALBUM_WAIT, Attachment};
 use af_domain::message::{ALBUM_METADATA, Message};
-use af_store::attachment::AttachmentsStored;
+use af_store::attachment::{AttachmentResults, AttachmentsStored};
 
+use crate::outbox::missing_file;
 use crate::settings::policies;
 use crate::{App, AppError, Result};
 
@@ -11,8 +12,8 @@ use crate::{App, AppError, Result};
 /// arrive at the same time.
 const MAX_TRIES: usize = 24;
 
-/// Stores the fetched or failed attachments of `message`, none of which is pending any more. A repetition
-/// changes nothing. Attachments that were added meanwhile are left for the next call.
+/// Stores the fetched or failed attachments of `message`, none of which is pending any more. The person gets a notice about
+/// the first ones that have failed. A repetition changes nothing. Attachments that were added meanwhile are left for the next call.
 pub async fn store_results(app: &App, message: &Message, attachments: &[Attachment]) -> Result<()> {
     store_unless_changed(app, message, attachments).await.map(drop)
 }
@@ -29,13 +30,14 @@ pub(super) async fn store_unless_changed(
     let is_album = message.payload.metadata.contains_key(ALBUM_METADATA);
     let until = is_album.then(|| message.enqueued_at + ALBUM_WAIT);
     let pending = &message.payload.attachments;
+    let notice = missing_file(app, message, attachments).await?;
     for _ in 0..MAX_TRIES {
         let before = app.store.conversation(&message.key, true).await?;
         let after =
             before.as_ref().and_then(|c| c.without_attachment_wait(&message.id, until, app.now(), &policies));
         let waiting = before.as_ref().zip(after.as_ref());
-        let settled =
-            app.store.store_attachments_if_pending(&message.id, pending, attachments, waiting, &policies);
+        let results = AttachmentResults { before: pending, after: attachments, notice: notice.as_ref() };
+        let settled = app.store.store_attachments_if_pending(&message.id, &results, waiting, &policies);
         match settled.await? {
             AttachmentsStored::Done | AttachmentsStored::NotPending => return Ok(true),
             AttachmentsStored::Changed => return Ok(false),
