@@ -149,7 +149,8 @@ def sizes(template):
                 "Principal": {"Service": properties["Principal"]},
                 "Action": properties["Action"],
                 "Resource": ARN.format("lambda", f"function:{properties['FunctionName']}"),
-                "Condition": {"ArnLike": {"AWS:SourceArn": properties["SourceArn"]}},
+                # The URL of a function has no source. The conditions of its permissions are shorter than this one.
+                "Condition": {"ArnLike": {"AWS:SourceArn": properties.get("SourceArn", "lambda:InvokedViaFunctionUrl")}},
             })
         elif kind == "AWS::IAM::Role":
             policies = sum(len(compact(policy["PolicyDocument"])) for policy in properties.get("Policies", []))

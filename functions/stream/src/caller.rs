@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::access::auth::{Caller, admit_for_user};
+use af_app::access::auth::Caller;
+use af_app::access::user_token::admit_for_user;
 use af_http::{Bearer, Problem, path_parameter};
 use axum::extract::FromRequestParts;
 use http::request::Parts;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use af_api::keys::Scope;
 use af_app::App;
-use af_app::access::auth::{Caller, admit, admit_for_user};
+use af_app::access::auth::Caller;
+use af_app::access::user_token::admit_for_user;
 use af_aws::objects::Objects;
 use af_domain::refusal::{Code, Refusal};
 use af_http::{Bearer, Problem, path_parameter};
@@ -58,11 +58,8 @@ impl FromRequestParts<State> for KeyHolder {
 
     async fn from_request_parts(parts: &mut Parts, (app, _): &State) -> Result<Self, Problem> {
         let bearer = Bearer::from_request_parts(parts, &()).await?;
-        // A user token is valid, but opens no route without a user.
-        let caller = match bearer.expose() {
-            token if token.starts_with("afu_") => admit_for_user(app, token, None).await?,
-            key => admit(app, key, &[Scope::App]).await?,
-        };
+        // A user token may be valid, but it opens no route without a user.
+        let caller = admit_for_user(app, bearer.expose(), None).await?;
         Ok(Self { app: app.clone(), caller })
     }
 }

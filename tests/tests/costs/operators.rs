@@ -62,7 +62,7 @@ async fn cancellations(world: &World) -> Vec<Row> {
         Row::new("cancel a message that waits", of_waiting, three_requests().writes(4).reads(2.0)),
         Row::new("… one that runs", of_running, three_requests().writes(1).reads(2.0)),
         Row::new("… and its completion then", completed, at_most(2, 2).writes(4)),
-        Row::new("… a dead letter", of_dead, at_most(2, 2).writes(4).reads(1.0)),
+        Row::new("… a dead letter", of_dead, at_most(2, 2).writes(6).reads(1.0)),
         Row::new("… as its sender", by_sender, at_most(5, 5).writes(5).reads(4.0)),
     ]
 }

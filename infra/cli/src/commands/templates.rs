@@ -29,7 +29,7 @@ pub enum Templates {
     #[command(verbatim_doc_comment)]
     Get {
         /// The template's key
-        key: TemplateKey,
+        template: TemplateKey,
     },
     /// Make a template; its key follows from the title
     ///
@@ -47,7 +47,7 @@ pub enum Templates {
     #[command(verbatim_doc_comment)]
     Update {
         /// The template's key
-        key: TemplateKey,
+        template: TemplateKey,
         /// The title
         title: String,
         #[command(flatten)]
@@ -59,7 +59,7 @@ pub enum Templates {
     #[command(verbatim_doc_comment)]
     Delete {
         /// The template's key
-        key: TemplateKey,
+        template: TemplateKey,
     },
 }
 
@@ -88,14 +88,14 @@ impl Templates {
                 page.print(|page| output::page(&["key", "title", "uses", "tags"], page, row));
                 Ok(())
             }
-            Templates::Get { key } => print(api.get(&path(&key)).await?),
+            Templates::Get { template } => print(api.get(&path(&template)).await?),
             Templates::Create { title, content } => print(api.post(PATH, &content.request(title)?).await?),
-            Templates::Update { key, title, content } => {
-                print(api.put(&path(&key), &content.request(title)?).await?)
+            Templates::Update { template, title, content } => {
+                print(api.put(&path(&template), &content.request(title)?).await?)
             }
-            Templates::Delete { key } => {
-                api.delete(&path(&key)).await?;
-                output::line(&format!("template {key} is deleted"));
+            Templates::Delete { template } => {
+                api.delete(&path(&template)).await?;
+                output::line(&format!("template {template} is deleted"));
                 Ok(())
             }
         }

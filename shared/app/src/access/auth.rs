@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::opening_secrets;
 pub use super::opening_secrets::BOOTSTRAP_KEY_REF;
-use super::{opening_secrets, user_token};
 use crate::{App, AppError, Result};
 
 /// The id of the first admin key.
@@ -70,29 +70,6 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller> {
     };
     tracing::Span::current().record("key_id", caller.key_id.as_str());
     caller.require(scopes)?;
-    Ok(caller)
-}
-
-/// Authenticates a caller of a route of the user `of`: a key with the scope `app`, or a token of this user. Returns 401 for
-/// any other credential, and 403 for a key without the scope and for a token of another user. `of` is `None` for a route
-/// without a user, which no token opens.
-pub async fn admit_for_user(app: &App, token: &str, of: Option<&str>) -> Result<Caller> {
-    if !user_token::is_user_token(token) {
-        return admit(app, token, &[Scope::App]).await;
-    }
-    let caller = match user_token::verify(app, token).await {
-        Err(AppError::Refused(refusal)) => {
-            tracing::warn!(metric = "auth_rejected", "call without a valid user token");
-            return Err(refusal.into());
-        }
-        other => other?,
-    };
-    tracing::Span::current().record("key_id", caller.key_id.as_str());
-    if caller.user.as_ref().is_none_or(|user| of != Some(user.id.as_str())) {
-        return Err(
-            Refusal::new(Code::Forbidden, "a user token opens the routes of its own user only").into()
-        );
-    }
     Ok(caller)
 }
 

@@ -9,9 +9,9 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::time::{Millis, Timestamp};
 use secrecy::SecretString;
 
-use super::auth::{BOOTSTRAP_KEY_ID, Caller, UserOfToken, valid_key};
+use super::auth::{BOOTSTRAP_KEY_ID, Caller, UserOfToken, admit, valid_key};
 use super::signed::{current_key, sign, verified};
-use crate::{App, Result};
+use crate::{App, AppError, Result};
 
 const PREFIX: &str = "afu_";
 /// Separates these signatures from those of worker tokens and of links to files.
@@ -21,9 +21,27 @@ const DEFAULT_TTL_SECS: u64 = 900;
 /// The longest validity. A token cannot be revoked, except with its key.
 const MAX_TTL_SECS: u64 = 3_600;
 
-/// Whether `token` has the form of a user token.
-pub(super) fn is_user_token(token: &str) -> bool {
-    token.starts_with(PREFIX)
+/// Authenticates a caller of a route of the user `of`: a key with the scope `app`, or a token of this user. Returns 401 for
+/// any other credential, and 403 for a key without the scope and for a token of another user. `of` is `None` for a route
+/// without a user, which no token opens.
+pub async fn admit_for_user(app: &App, token: &str, of: Option<&str>) -> Result<Caller> {
+    if !token.starts_with(PREFIX) {
+        return admit(app, token, &[Scope::App]).await;
+    }
+    let caller = match verify(app, token).await {
+        Err(AppError::Refused(refusal)) => {
+            tracing::warn!(metric = "auth_rejected", "call without a valid user token");
+            return Err(refusal.into());
+        }
+        other => other?,
+    };
+    tracing::Span::current().record("key_id", caller.key_id.as_str());
+    if caller.user.as_ref().is_none_or(|user| of != Some(user.id.as_str())) {
+        return Err(
+            Refusal::new(Code::Forbidden, "a user token opens the routes of its own user only").into()
+        );
+    }
+    Ok(caller)
 }
 
 /// Creates a token of `user` for the key of `caller`, and returns it with its expiry. Returns 422 for an invalid validity.
@@ -46,7 +64,7 @@ pub async fn mint(
 
 /// Verifies a token and returns its user. Returns 401 if the token is invalid or has expired, or if its key does not open the
 /// user API any more.
-pub(super) async fn verify(app: &App, token: &str) -> Result<Caller> {
+async fn verify(app: &App, token: &str) -> Result<Caller> {
     let refused = |detail: &str| Refusal::new(Code::Unauthorized, detail);
     let signed = token.strip_prefix(PREFIX).unwrap_or_default();
     let content = verified(app, PURPOSE, signed).await?;

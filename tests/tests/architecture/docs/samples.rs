@@ -28,7 +28,6 @@ impl Samples {
         let conversation = keys::conversation_key(&ConversationId::parse("user-agent:support:ann").unwrap());
         let (at, worker) = (Timestamp::from_millis(1_700_000_000_000), WorkerId::parse("w-1").unwrap());
         let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
-        let template = TemplateKey::parse("good-morning").unwrap();
         let user = ConsumerUserId::parse("ann").unwrap();
         let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
         let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
@@ -58,8 +57,6 @@ impl Samples {
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
             ("snapshot", key(keys::snapshot(&snapshot))),
-            ("template", key(keys::template(&template))),
-            ("template_count", key(keys::template_count())),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
             ("conversation_key", part(conversation.to_string())),
@@ -85,7 +82,6 @@ impl Samples {
             ("place", "000001".into()),
             ("shard", "0".into()),
             ("telegramUserId", "444".into()),
-            ("templateKey", template.to_string()),
             ("ulid", parts.place),
             ("workerId", worker.to_string()),
         ];
@@ -93,6 +89,7 @@ impl Samples {
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
             .with(Self::of_names())
+            .with(Self::of_templates())
             .with(Self::of_outboxes(at))
     }
 
@@ -109,6 +106,13 @@ impl Samples {
         ];
         let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
         Self { made: BTreeMap::from(made), placeholders: Vec::new() }
+    }
+
+    fn of_templates() -> Self {
+        let template = TemplateKey::parse("good-morning").unwrap();
+        let (one, count) = (keys::template(&template), keys::template_count());
+        let made = [("template", vec![one.pk, one.sk]), ("template_count", vec![count.pk, count.sk])];
+        Self { made: BTreeMap::from(made), placeholders: vec![("templateKey", template.to_string())] }
     }
 
     fn of_outboxes(at: Timestamp) -> Self {

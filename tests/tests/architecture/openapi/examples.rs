@@ -75,7 +75,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("telegramChatId", "42"),
     ("telegramUserId", "42"),
     ("tag", "greeting"),
-    ("templateId", "good-morning"),
     ("templateKey", "good-morning"),
     ("text", "Where is my parcel?"),
     ("token", "afw_…"),
@@ -137,9 +136,9 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
 }
 
 fn object_of(schema: &Value, inner: &impl Fn(&str, &Value) -> Value) -> Value {
-    // Only an earlier answer has a cursor.
-    let fields =
-        object(&schema["properties"]).filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since"));
+    // Only an earlier answer has a cursor, and a message has a text or a template.
+    let fields = object(&schema["properties"])
+        .filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since" | "templateId"));
     let fields = fields.map(|(name, field)| (name.clone(), inner(name, field)));
     let mut fields: Map<_, _> = fields.collect();
     if fields.is_empty() && schema["additionalProperties"].is_object() {

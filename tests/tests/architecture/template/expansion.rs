@@ -80,14 +80,16 @@ fn function(names: &Names<'_>, id: &str, properties: &Value) -> Vec<Resource> {
         ));
     }
     if !properties["FunctionUrlConfig"].is_null() {
-        let public = json!({
-            "Action": "lambda:InvokeFunctionUrl",
-            "FunctionName": names.physical(id, "AWS::Serverless::Function"),
-            "Principal": "*",
-            "FunctionUrlAuthType": "NONE",
-        });
-        resources.push(resource(format!("{id}Url"), "AWS::Lambda::Url", Value::Null));
-        resources.push(resource(format!("{id}UrlPublicPermissions"), "AWS::Lambda::Permission", public));
+        let public = |action: &str| {
+            let function = names.physical(id, "AWS::Serverless::Function");
+            json!({"Action": action, "FunctionName": function, "Principal": "*"})
+        };
+        let kind = "AWS::Lambda::Permission";
+        resources.extend([
+            resource(format!("{id}Url"), "AWS::Lambda::Url", Value::Null),
+            resource(format!("{id}UrlPublicPermissions"), kind, public("lambda:InvokeFunctionUrl")),
+            resource(format!("{id}URLInvokeAllowPublicAccess"), kind, public("lambda:InvokeFunction")),
+        ]);
     }
     for (name, event) in fields(&properties["Events"]) {
         resources.extend(event_resources(names, id, &format!("{id}{name}"), &event));

@@ -179,8 +179,9 @@ fn the_limits_look_at_every_function_role_permission_and_table() {
     let count = |kind| of_kind(&resources, kind).count();
     let functions = Template::real().functions().len();
     assert_eq!((count("AWS::Lambda::Function"), count("AWS::IAM::Role")), (functions, functions));
-    // Each function has one permission, for its routes or for its schedule; effects has two schedules.
-    assert_eq!(count("AWS::Lambda::Permission"), functions + 1);
+    // Each function has one permission, for its routes or for its schedule. Effects has two schedules, and the URL of stream
+    // needs two permissions.
+    assert_eq!(count("AWS::Lambda::Permission"), functions + 2);
     assert_eq!((count("AWS::ApiGatewayV2::Api"), count("AWS::DynamoDB::Table")), (1, 1));
     for role in ["ReconcileRole", "EffectsRole"] {
         let role = resources.iter().find(|resource| resource.id == role).expect("the resource exists");

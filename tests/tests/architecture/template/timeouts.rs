@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use af_api::user_messages::WaitMs;
 use af_app::outbox::{COMPLETION_SENDS_FOR, SCHEDULE_SENDS_FOR};
 use af_app::pool::reconcile::InvocationLimits;
 use af_telegram::client::REQUEST_TIMEOUT;
@@ -61,6 +62,16 @@ fn a_reconcile_ends_before_its_function_with_time_for_its_report() {
         let ends = Duration::from_millis(allowed.ends().as_millis());
         assert!(ends + call() < Duration::from_secs(seconds), "{id} has {seconds} s");
     }
+}
+
+/// A call that waits ends before its function, also when its last look is slow.
+#[test]
+fn a_function_whose_calls_wait_ends_after_the_longest_wait() {
+    let template = Template::real();
+    let wait = Duration::from_millis(u64::from(WaitMs::MAX));
+    let function = template.functions().into_iter().find(|f| f.id == "UserApi").expect("the resource exists");
+    let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
+    assert!(wait + call() < Duration::from_secs(seconds), "UserApi has {seconds} s");
 }
 
 /// A function that is cut off while it sends a part of a reply leaves the part uncertain.
