@@ -5,6 +5,7 @@
 pub mod agents;
 pub mod bindings;
 pub mod conversations;
+pub mod events;
 pub mod health;
 pub mod id;
 pub mod ingress_config;
@@ -26,5 +27,9 @@ pub mod secrets;
 pub mod skills;
 pub mod snapshots;
 pub mod telegram;
+pub mod templates;
+pub mod user_agents;
+pub mod user_messages;
+pub mod user_tokens;
 pub mod worker;
 pub mod workers;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use af_app::outbox::{Messenger, deliver_due};
 use af_domain::time::Millis;
 use af_runtime::clock::Clock;
-use af_telegram::{SendMessage, SentMessage, TelegramError};
+use af_telegram::{SendDraft, SendMessage, SentMessage, TelegramError};
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -123,6 +123,23 @@ impl Messenger for Line {
                 _ => Ok(telegram.takes(&message, sent)),
             }
         })
+    }
+
+    fn draft<'a>(
+        &'a self,
+        _: &'a SecretString,
+        _: SendDraft<'a>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn typing<'a>(
+        &'a self,
+        _: &'a SecretString,
+        _: i64,
+        _: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn pause(&self, length: Millis) -> BoxFuture<'_, ()> {

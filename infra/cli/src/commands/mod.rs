@@ -12,5 +12,8 @@ pub mod provider;
 pub mod queue;
 pub mod secrets;
 pub mod skills;
+pub mod templates;
+pub mod users;
+pub mod watch;
 pub mod worker;
 pub mod workers;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use af_domain::ids::{
     AgentKey, ConsumerUserId, ConversationId, InvalidId, MessageId, PairingCode, SecretRef, SkillSlug,
-    SkillVersion, SnapshotId, StorageId, VolumeId, WorkerId,
+    SkillVersion, SnapshotId, StorageId, TemplateKey, VolumeId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::refusal::{Code, Refusal};
@@ -44,6 +44,7 @@ path_param! {
     SkillVersion = "version",
     SnapshotId = "snapshotId",
     StorageId = "storageId",
+    TemplateKey = "templateKey",
     VolumeId = "volumeId",
     WorkerId = "workerId",
 }
@@ -77,6 +78,12 @@ impl<A: PathParam, B: PathParam> PathParams for (A, B) {
     fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
         Ok((A::from_params(params)?, B::from_params(params)?))
     }
+}
+
+/// The decoded path parameter of this name, before a handler takes it. `None` if the route has none, or the path is not UTF-8.
+pub async fn path_parameter(parts: &mut Parts, name: &str) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(known, _)| *known == name).map(|(_, text)| text.to_owned())
 }
 
 /// Parameters that the request's span records, and their fields there.

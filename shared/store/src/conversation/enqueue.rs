@@ -12,7 +12,7 @@
 use std::cmp::Ordering;
 
 use af_domain::conversation::{Conversation, Entry, OrderKey, Queue, ReadyKey};
-use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence};
+use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, TemplateKey};
 use af_domain::ingress::SenderLimit;
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
@@ -21,6 +21,7 @@ use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::message::MessageItem;
+use crate::template::template_used;
 use crate::{Result, Store, StoreError, keys};
 
 /// How many variants are tried. Each failed attempt returns the variant that was right a moment ago. Only a
@@ -40,7 +41,12 @@ pub struct NewMessage {
     pub item: MessageItem,
     /// The limit of the sender, if the message counts for one.
     pub limit: Option<SenderLimit>,
+    /// The template of the message, which counts its uses.
+    pub template: Option<TemplateKey>,
 }
+
+/// The number of the template's write in the transaction.
+const TEMPLATE_WRITE: usize = 2;
 
 /// The result of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub enum Enqueued {
     QueueFull,
     /// The sender has used its allowance. Nothing was written.
     RateLimited,
+    /// The template of the message does not exist any more. Nothing was written.
+    TemplateMissing,
 }
 
 /// The allowance of a sender, as the write expects it.
@@ -132,6 +140,10 @@ impl Store {
                     transaction.put_new(item.put_some(FULL_AT, full).build())
                 }
             };
+            let transaction = match &message.template {
+                Some(template) => transaction.update(template_used(template)),
+                None => transaction,
+            };
             let committed = self.commit(transaction).await?;
             if let Some(refused) = committed.failed_condition(0) {
                 return Ok(Enqueued::Duplicate {
@@ -140,6 +152,9 @@ impl Store {
             }
             if committed.is_done() {
                 return Ok(Enqueued::New);
+            }
+            if committed.failed_condition(TEMPLATE_WRITE).is_some() {
+                return Ok(Enqueued::TemplateMissing);
             }
             match decide(committed.old_item(1), message, now, policies)? {
                 Decision::Write(right) => guess = right,

@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 17] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -33,12 +33,14 @@ const TAGS: [(&str, &str); 15] = [
     ("skills", "Global skills."),
     ("snapshots", "The files that an agent keeps for a user."),
     ("telegram", "Telegram: the webhook, and how it is set."),
+    ("templates", "Message templates: texts that apps send often."),
+    ("users", "The agents of a user."),
 ];
 const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 17] = [
+const PARAMETERS: [(&str, &str); 18] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
     ("chat", "A chat, as `<botIdentity>:<chatId>`."),
@@ -52,6 +54,7 @@ const PARAMETERS: [(&str, &str); 17] = [
     ("slug", "A skill."),
     ("snapshotId", "A snapshot."),
     ("storageId", "A file that an agent has made or fetched."),
+    ("templateKey", "A message template's key: 1 to 64 lower-case letters, digits or `-`."),
     ("version", "A semantic version."),
     ("volumeId", "A volume, as its provider names it."),
     ("workerId", "A worker: 1 to 64 letters, digits, `.`, `_` or `-`."),
@@ -96,6 +99,10 @@ pub fn document(parts: &[Value]) -> Value {
                     "type": "http", "scheme": "bearer", "bearerFormat": "afk_<id>_<secret>",
                     "description": "An API key with one of the scopes that the operation names.",
                 },
+                "userToken": {
+                    "type": "http", "scheme": "bearer", "bearerFormat": "afu_<token>",
+                    "description": "A token of `createUserToken`, for the routes of its user.",
+                },
                 "workerToken": {
                     "type": "http", "scheme": "bearer", "description": "The token that a worker was started with.",
                 },
@@ -139,13 +146,16 @@ fn complete(
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
     responses.retain(|status, _| !status.starts_with(['4', '5']));
     for (status, response) in responses.iter_mut() {
+        response["description"] = meaning(status).into();
+        if response["content"]["text/event-stream"].is_object() {
+            continue;
+        }
         let media = &mut response["content"]["application/json"];
         if media.is_null() {
             response.as_object_mut().expect("it is one").remove("content");
         } else {
             hoist(&format!("{id}Answer"), &mut media["schema"], schemas);
         }
-        response["description"] = meaning(status).into();
     }
     for (status, codes) in problems {
         let name: String = codes.iter().map(|code| word(code.as_str())).collect();

@@ -30,6 +30,7 @@ mod repairs;
 mod skills;
 mod snapshots;
 mod system;
+mod templates;
 mod workers;
 
 /// The list of writes, grouped by module: the name of a write and the answer to its repetition.
@@ -122,6 +123,11 @@ writes! {
         change_outbox_if_unchanged => Same;
         end_delivery_if_unchanged => Contains("Stale");
         resend_if_unchanged => Contains("Stale");
+    }
+    templates {
+        make_template_if_absent => Same;
+        change_template_if_present => Same;
+        delete_template_if_present => Contains("Stale");
     }
     system {
         change_config_if_unchanged => Same;

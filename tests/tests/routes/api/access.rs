@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 77] = [
+const ROUTES: [(&str, &str, char); 90] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -85,6 +85,19 @@ const ROUTES: [(&str, &str, char); 77] = [
     ("GET", "/v1/users/u/binding", 'p'),
     ("PUT", "/v1/users/u/binding", 'p'),
     ("DELETE", "/v1/users/u/binding", 'p'),
+    ("GET", "/v1/users/u/agents", 'p'),
+    ("GET", "/v1/users/u/agents/support", 'p'),
+    ("GET", "/v1/users/u/active-agent", 'p'),
+    ("GET", "/v1/users/u/overview", 'p'),
+    ("GET", "/v1/users/u/agents/support/queue", 'p'),
+    ("GET", "/v1/users/u/agents/support/events", 'p'),
+    ("POST", "/v1/users/u/tokens", 'p'),
+    ("GET", "/v1/users/u/agents/support/usage", 'p'),
+    ("GET", "/v1/message-templates", 'r'),
+    ("POST", "/v1/message-templates", 'a'),
+    ("GET", "/v1/message-templates/good-morning", 'r'),
+    ("PUT", "/v1/message-templates/good-morning", 'a'),
+    ("DELETE", "/v1/message-templates/good-morning", 'a'),
     ("GET", "/openapi.json", '-'),
     ("GET", "/healthz", '-'),
     ("GET", "/readyz", '-'),
