@@ -318,9 +318,9 @@ impl Store {
     /// page before.
     pub async fn outboxes(&self, limit: i32, after: Option<&str>) -> Result<Page<Outbox, String>> {
         let values = [(":rp", keys::OUTBOXES.into())];
-        let start = after.and_then(|position| position.split_once('#')).and_then(|(due, chat)| {
-            let key = keys::outbox(&Chat::parse(chat)?);
-            Some(Writer::at(key).put("rp", keys::OUTBOXES).put("rk", due).build())
+        let start = after.and_then(|position| position.split_once('#')).map(|(due, pk)| {
+            let key = keys::Key { pk: pk.to_owned(), sk: keys::ONLY.to_owned() };
+            Writer::at(key).put("rp", keys::OUTBOXES).put("rk", due).build()
         });
         let query = self.query("#rp = :rp", values).index_name(keys::READY_INDEX);
         let answer = queried(query.limit(limit).set_exclusive_start_key(start)).await?;
@@ -330,9 +330,10 @@ impl Store {
             items.push(outbox_from(&item)?);
         }
         items.sort_by_key(|outbox| chats.iter().position(|chat| *chat == outbox.chat));
+        // The last item may be a managed bot, which the partition also contains.
         let position = |item: &Item| {
             let reader = Reader::of(item);
-            Some(format!("{}#{}", reader.text("rk").ok()?, chat_of(item)?))
+            Some(format!("{}#{}", reader.text("rk").ok()?, reader.text("pk").ok()?))
         };
         let last = answer.items().last().filter(|_| answer.last_evaluated_key.is_some());
         Ok(Page { items, next: last.and_then(position) })

@@ -152,7 +152,8 @@ pub(crate) async fn redeem(
         let Some((pairing, profile)) = accepted else {
             let locks =
                 stored.wrong.is_some_and(|wrong| now < wrong.until && wrong.count + 1 >= MAX_WRONG_CODES);
-            app.store.count_wrong_code(sent, now, answers.wrong_code(app, locks).as_ref()).await?;
+            let notice = answers.wrong_code(app, locks).await?;
+            app.store.count_wrong_code(sent, now, notice.as_ref()).await?;
             return Ok(Redeemed::Wrong);
         };
         let used = PairingUse { at: now, user: sent.user.clone(), chat: chat.clone() };

@@ -122,6 +122,15 @@ pub async fn configure_webhook(
     })
 }
 
+/// Returns the URL of the deployment in the webhook that an agent's bot has at Telegram; `None` if Telegram has no webhook of
+/// this deployment for it.
+pub(crate) async fn current_url(app: &App, agent: &AgentKey) -> Result<Option<String>, AppError> {
+    let (bot, token) = bot_of(app, agent).await?;
+    let info = telegram(app)?.bot(&token).get_webhook_info().await.map_err(telegram_error)?;
+    let path = webhook_url(app, "", &bot.identity);
+    Ok(info.url.strip_suffix(&path).filter(|url| !url.is_empty()).map(str::to_owned))
+}
+
 /// The webhook of a bot for a program that fetches the updates from Telegram itself.
 #[derive(Debug)]
 pub struct OwnWebhook {

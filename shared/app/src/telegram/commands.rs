@@ -62,7 +62,7 @@ pub(crate) async fn start_with_code(
     };
     let chat = private_chat(app, bot, origin).await?;
     let Some(code) = code.and_then(|code| PairingCode::parse(code).ok()) else {
-        answer(app, chat.wrong_code(app, false).as_ref(), origin.update_id).await?;
+        answer(app, chat.wrong_code(app, false).await?.as_ref(), origin.update_id).await?;
         return Ok(Answered::NotPaired(PairingError::InvalidCode));
     };
     let sent = CodeUpdate { update: origin.update_id, bot: bot.identity.clone(), user: person.user };
@@ -81,14 +81,14 @@ pub(crate) async fn start(app: &App, bot: &Bot, origin: &Origin) -> Result<Optio
     let known = of_sender(app, bot, &sender).await?.map(|binding| binding.user);
     let is_known = known.is_some();
     let chat = private_chat(app, bot, origin).await?;
-    let greeting = chat.greeting(app, known, &bot.agent).await?;
+    let greeting = chat.greeting(app, known).await?;
     answer(app, greeting.as_ref(), origin.update_id).await?;
     Ok(Some(Answered::Greeted { is_known }))
 }
 
 async fn private_chat(app: &App, bot: &Bot, origin: &Origin) -> Result<PrivateChat> {
     let texts = ingress_config::for_agent(app, &bot.agent).await?.texts;
-    Ok(PrivateChat { bot: bot.identity.clone(), id: origin.chat_id, texts })
+    Ok(PrivateChat { bot: bot.identity.clone(), id: origin.chat_id, agent: bot.agent.clone(), texts })
 }
 
 /// A person in a private chat with a bot.

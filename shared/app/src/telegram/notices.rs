@@ -17,6 +17,8 @@ pub(crate) struct PrivateChat {
     pub bot: BotIdentity,
     /// The id of the chat.
     pub id: i64,
+    /// The agent of the bot.
+    pub agent: AgentKey,
     /// The texts.
     pub texts: NoticeTexts,
 }
@@ -33,20 +35,16 @@ impl PrivateChat {
     }
 
     /// The code is not valid. `locks` says that the person must wait now.
-    pub fn wrong_code(&self, app: &App, locks: bool) -> Option<NewEntry> {
+    pub async fn wrong_code(&self, app: &App, locks: bool) -> Result<Option<NewEntry>> {
         let kind = if locks { NoticeKind::TooManyWrongCodes } else { NoticeKind::WrongCode };
-        Some(self.notice(app, None, &self.texts.text(kind, None)?))
+        let text = text_of(app, &self.texts, kind, &self.agent).await?;
+        Ok(text.map(|text| self.notice(app, None, &text)))
     }
 
-    /// The person, who is known as this user or unknown, has greeted the bot of `agent`.
-    pub async fn greeting(
-        &self,
-        app: &App,
-        user: Option<ConsumerUserId>,
-        agent: &AgentKey,
-    ) -> Result<Option<NewEntry>> {
+    /// The person, who is known as this user or unknown, has greeted the bot.
+    pub async fn greeting(&self, app: &App, user: Option<ConsumerUserId>) -> Result<Option<NewEntry>> {
         let kind = if user.is_some() { NoticeKind::Greeting } else { NoticeKind::UnknownGreeting };
-        let text = text_of(app, &self.texts, kind, agent).await?;
+        let text = text_of(app, &self.texts, kind, &self.agent).await?;
         Ok(text.map(|text| self.notice(app, user, &text)))
     }
 }

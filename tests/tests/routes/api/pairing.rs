@@ -88,7 +88,7 @@ async fn the_texts_of_the_deployment_and_of_the_agent_replace_the_defaults_and_a
     person.sends(5, "message", text("/stop")).await;
     person.says(6, text("hello")).await;
     person.sends(7, "message", text("/stop")).await;
-    assert_eq!(notices(&world).await, ["I am Mia", "Wrong for the agent", "Back again", "Done"]);
+    assert_eq!(notices(&world).await, ["I am Mia", "Wrong for Mia", "Back again", "Done"]);
 }
 
 #[tokio::test]

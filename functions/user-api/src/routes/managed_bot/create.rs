@@ -8,7 +8,7 @@ use af_domain::time::Millis;
 use af_http::{ApiJson, ApiPath, IdempotencyKey, Json, Problem, PublicUrl, StatusCode};
 
 use super::get::shown;
-use crate::caller::ConsumerApp;
+use crate::caller::KeyHolder;
 
 /// Makes a link with which a person creates a bot in Telegram. The agent gets the bot, and the person is bound to the user;
 /// no person sees the token of the bot. The link before expires. A repeated call with the same `Idempotency-Key` within a
@@ -30,7 +30,7 @@ use crate::caller::ConsumerApp;
     ),
 )]
 pub async fn create(
-    ConsumerApp { app, caller, .. }: ConsumerApp,
+    KeyHolder { app, caller }: KeyHolder,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     PublicUrl(url): PublicUrl,
     key: Option<IdempotencyKey>,

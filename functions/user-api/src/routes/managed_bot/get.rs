@@ -13,7 +13,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/managed-bot", tag = "pairing",
     operation_id = "getManagedBotLink",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = ManagedBotBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(

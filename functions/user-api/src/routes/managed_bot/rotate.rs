@@ -3,7 +3,7 @@ use af_app::telegram::managed_bots::rotate as use_case;
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_http::{ApiPath, Json, Problem};
 
-use crate::caller::ConsumerApp;
+use crate::caller::KeyHolder;
 
 /// Replaces the token of the agent's managed bot at Telegram and stores the new one. The old token ends at once.
 ///
@@ -21,7 +21,7 @@ use crate::caller::ConsumerApp;
     ),
 )]
 pub async fn rotate(
-    ConsumerApp { app, .. }: ConsumerApp,
+    KeyHolder { app, .. }: KeyHolder,
     ApiPath((_user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
 ) -> Result<Json<BotBody>, Problem> {
     Ok(Json(use_case(&app, &agent).await?.into()))

@@ -18,7 +18,7 @@ use crate::agents::bindings::{has_bot, new_binding, replaced_by};
 use crate::agents::profiles;
 use crate::error::with_causes;
 use crate::queue::counters::StreamRecord;
-use crate::telegram::bots::{configure_webhook, set_token};
+use crate::telegram::bots::{configure_webhook, current_url, set_token};
 use crate::{App, AppError, Result};
 
 /// Most bots that are connected at the same time.
@@ -116,7 +116,10 @@ pub(super) async fn import(app: &App, bot: &ManagedBot, token: SecretString) -> 
     }
     let replace = bot.replace && !is_connected;
     set_token(app, &bot.agent, token, replace).await?;
-    let webhook = configure_webhook(app, &bot.agent, &bot.public_url).await?;
+    // The URL of the deployment may have changed since the link was made.
+    let url = if is_connected { current_url(app, &bot.agent).await? } else { None };
+    let url = url.as_ref().unwrap_or(&bot.public_url);
+    let webhook = configure_webhook(app, &bot.agent, url).await?;
     if webhook.is_ready { Ok(()) } else { Err(unavailable("Telegram has another webhook for the bot")) }
 }
 

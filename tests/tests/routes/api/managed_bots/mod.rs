@@ -198,6 +198,20 @@ impl Managed {
 }
 
 #[tokio::test]
+async fn a_rotation_keeps_the_webhook_at_the_url_that_an_operator_has_set_since() {
+    let managed = Managed::new().await;
+    let tapped = managed.connected().await;
+    let webhook = managed.world.api.post("/v1/telegram/webhooks", json!({"agentKey": "support"}));
+    webhook.header("host", "127.0.0.1:9").send().await.body_of(200);
+    managed.post(ROTATE, json!({})).send().await.body_of(200);
+    let http = af_telegram::http_client("http://127.0.0.1").unwrap();
+    let url = managed.effects.telegram_url.clone().unwrap();
+    let token = secrecy::SecretString::from(managed.token_of(&tapped["botIdentity"]));
+    let info = af_telegram::BotApi::new(http, &url).bot(&token).get_webhook_info().await.unwrap();
+    assert!(info.url.starts_with("http://127.0.0.1:9/agent-factory/"), "{}", info.url);
+}
+
+#[tokio::test]
 async fn a_rotated_token_is_used_and_the_old_one_ends() {
     let managed = Managed::new().await;
     let not_managed =

@@ -119,3 +119,40 @@ async fn a_bot_for_an_agent_that_has_another_bot_is_not_connected() {
     assert_ne!(second["botIdentity"], tapped["botIdentity"]);
     managed.is_answered(&second["botIdentity"], "hello").await;
 }
+
+#[tokio::test]
+async fn a_bot_that_another_agent_has_by_now_is_not_connected() {
+    let managed = Managed::new().await;
+    managed.world.agent("sales").await;
+    let tapped = managed.tap(&managed.link(json!({})).await).await;
+    let token = json!({"plaintextValue": managed.token_of(&tapped["botIdentity"])});
+    managed.world.api.put("/v1/agents/sales/telegram-token", token).send().await.body_of(200);
+    managed.schedule().await;
+    let shown = managed.shown().await;
+    assert_eq!(shown["status"], "failed");
+    assert!(shown["reason"].as_str().unwrap().contains("belongs to agent sales"), "{shown}");
+    assert_eq!(managed.next_action().await, "import_token");
+}
+
+#[tokio::test]
+async fn a_bot_that_waits_for_its_connection_ends_no_list_of_outboxes() {
+    let managed = Managed::new().await;
+    managed.tap(&managed.link(json!({})).await).await;
+    managed.world.advance(Millis::from_secs(1));
+    let bot = managed.connected_bot_of("sales").await;
+    for chat in [1, 2] {
+        let start = json!({"botIdentity": bot, "chatId": chat, "text": "/start"});
+        managed.control("/telegram/messages", start).await;
+    }
+    let (mut found, mut cursor) = (0, None);
+    for _ in 0..5 {
+        let after = cursor.map(|cursor: String| format!("&cursor={cursor}")).unwrap_or_default();
+        let page = managed.world.api.get(&format!("/v1/outbox?limit=1{after}")).send().await.body_of(200);
+        found += page["items"].as_array().unwrap().len();
+        cursor = page["nextCursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found, cursor), (2, None));
+}
