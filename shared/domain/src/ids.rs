@@ -173,6 +173,10 @@ id!(
     |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
+mod push;
+
+pub use push::{BroadcastId, CompanyId, PushJobId, PushTemplateId, PushTemplateKey, RunKey};
+
 fn is_ulid(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
