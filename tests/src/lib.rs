@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod calls;
 pub mod messages;
+pub mod push;
 pub mod steps;
 pub mod telegram;
 pub mod workspace;

@@ -85,6 +85,11 @@ impl RunKey {
         Self(format!("broadcast:{id}:{hex}"))
     }
 
+    /// Returns the mode of the run, the id of its job or broadcast, and its slot, time or target.
+    pub fn parts(&self) -> (&str, &str, &str) {
+        run_key_parts(&self.0).expect("checked when the key was made")
+    }
+
     /// The id of the message of this run. So a run enqueues one message at most.
     pub fn message_id(&self) -> MessageId {
         MessageId::parse(format!("push:{self}"))

@@ -94,6 +94,8 @@ pub struct Due {
     /// The slot to dispatch: the latest one that has come. It is missing while more missed slots are to be recorded, and
     /// when it was dispatched before.
     pub run: Option<Slot>,
+    /// The latest slot that has come.
+    pub last: Slot,
     /// The slot that the job waits for then. An error means that the job keeps its slot.
     pub next: Result<Slot, ScheduleError>,
 }
@@ -114,10 +116,10 @@ pub fn due(job: &PushJob, now: Timestamp) -> Option<Due> {
                 }
                 (slot, dispatched) = (next, false);
                 if skipped.len() == MAX_SKIPPED_AT_ONCE {
-                    return Some(Due { skipped, run: None, next: Ok(slot) });
+                    return Some(Due { skipped, run: None, last: slot, next: Ok(slot) });
                 }
             }
-            next => return Some(Due { skipped, run: (!dispatched).then_some(slot), next }),
+            next => return Some(Due { skipped, run: (!dispatched).then_some(slot), last: slot, next }),
         }
     }
 }

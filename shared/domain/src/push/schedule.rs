@@ -142,6 +142,24 @@ impl Schedule {
         }
     }
 
+    /// Reads the form that `Display` writes: `daily 09:30`, `weekly 1 09:30`, `monthly last 09:30` or `manual`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(' ').collect();
+        match words[..] {
+            ["manual"] => Some(Schedule::Manual),
+            ["daily", time] => Some(Schedule::Daily { time: SlotTime::parse(time)? }),
+            ["weekly", day, time] => Some(Schedule::Weekly {
+                weekday: Weekday::new(day.parse().ok()?)?,
+                time: SlotTime::parse(time)?,
+            }),
+            ["monthly", day, time] => {
+                let day = if day == "last" { DayOfMonth::Last } else { DayOfMonth::new(day.parse().ok()?)? };
+                Some(Schedule::Monthly { day, time: SlotTime::parse(time)? })
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the first day of the schedule that is not before `from`.
     fn day_from(&self, from: Date) -> Option<Date> {
         match self {
@@ -159,6 +177,18 @@ impl Schedule {
                 let next = from.first_of_month().checked_add(1.month()).ok()?;
                 next.with().day(day.within(next)).build().ok()
             }
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Schedule::Manual => f.write_str("manual"),
+            Schedule::Daily { time } => write!(f, "daily {time}"),
+            Schedule::Weekly { weekday, time } => write!(f, "weekly {} {time}", weekday.number()),
+            Schedule::Monthly { day: DayOfMonth::Number(day), time } => write!(f, "monthly {day} {time}"),
+            Schedule::Monthly { day: DayOfMonth::Last, time } => write!(f, "monthly last {time}"),
         }
     }
 }
@@ -252,4 +282,23 @@ fn moment(time: Timestamp) -> Result<jiff::Timestamp, ScheduleError> {
 #[allow(clippy::needless_pass_by_value, reason = "used as a function of the error")]
 fn out_of_range(_: jiff::Error) -> ScheduleError {
     ScheduleError::OutOfRange
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_read_as_it_is_written() {
+        for text in ["manual", "daily 09:30", "weekly 7 00:00", "monthly 31 23:59", "monthly last 06:05"] {
+            assert_eq!(Schedule::parse(text).unwrap().to_string(), text);
+        }
+        for text in
+            ["", "daily", "daily 24:00", "weekly 8 09:30", "monthly 0 09:30", "hourly", "weekly 09:30"]
+        {
+            assert_eq!(Schedule::parse(text), None, "{text}");
+        }
+        assert_eq!(Day::parse("2028-02-29").unwrap().to_string(), "2028-02-29");
+        assert_eq!(Day::parse("2027-02-29"), None);
+    }
 }

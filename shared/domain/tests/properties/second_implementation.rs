@@ -48,7 +48,7 @@ fn by_croner(schedule: &Schedule, zone: Tz, after: Timestamp) -> u64 {
     let start: DateTime<Tz> = Utc.timestamp_millis_opt(after).unwrap().with_timezone(&zone);
     let next = |pattern: String| {
         let cron: Cron = pattern.parse().unwrap();
-        let mut at = start.clone();
+        let mut at = start;
         loop {
             at = cron.find_next_occurrence(&at, false).unwrap();
             // In a leap year, the pattern for 28 February is not the last day.

@@ -21,6 +21,7 @@ use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::message::MessageItem;
+use crate::write::{Committed, Transaction};
 use crate::{Result, Store, StoreError, keys};
 
 /// How many variants are tried. Each failed attempt returns the variant that was right a moment ago. Only a
@@ -58,6 +59,18 @@ pub enum Enqueued {
     QueueFull,
     /// The sender has used its allowance. Nothing was written.
     RateLimited,
+}
+
+/// The number of writes of an enqueue: the message and the meta item.
+pub(crate) const WRITES: usize = 2;
+
+/// The result of an enqueue with further writes.
+#[derive(Debug)]
+pub(crate) enum EnqueuedWith {
+    /// The result of the enqueue. The further writes were carried out with a new message only.
+    Enqueued(Enqueued),
+    /// The conditions of further writes did not hold. Nothing was written.
+    Refused(Committed),
 }
 
 /// The allowance of a sender, as the write expects it.
@@ -106,10 +119,25 @@ impl Store {
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Enqueued> {
+        match self.enqueue_with(message, now, policies, |transaction| transaction).await? {
+            EnqueuedWith::Enqueued(enqueued) => Ok(enqueued),
+            EnqueuedWith::Refused(_) => Err(StoreError::malformed("enqueue", "refused without a condition")),
+        }
+    }
+
+    /// Accepts a message together with the writes that `add` adds, in one transaction. The added writes begin at number
+    /// [`WRITES`].
+    pub(crate) async fn enqueue_with(
+        &self,
+        message: &NewMessage,
+        now: Timestamp,
+        policies: &Policies,
+        add: impl Fn(Transaction) -> Transaction,
+    ) -> Result<EnqueuedWith> {
         let key = keys::conversation_key(&message.conversation);
         if let Some(payload) = message.item.separate_payload() {
             if let Some(refused) = self.refusal_before_write(&key, message, now, policies).await? {
-                return Ok(refused);
+                return Ok(EnqueuedWith::Enqueued(refused));
             }
             self.put(payload).await?;
         }
@@ -132,18 +160,22 @@ impl Store {
                     transaction.put_new(item.put_some(FULL_AT, full).build())
                 }
             };
-            let committed = self.commit(transaction).await?;
+            let committed = self.commit(add(transaction)).await?;
+            if let Committed::Refused(failed) = &committed
+                && failed.iter().any(|failed| failed.index >= WRITES)
+            {
+                return Ok(EnqueuedWith::Refused(committed));
+            }
             if let Some(refused) = committed.failed_condition(0) {
-                return Ok(Enqueued::Duplicate {
-                    same_body: message.item.is_same_body(refused.old.as_ref())?,
-                });
+                let same_body = message.item.is_same_body(refused.old.as_ref())?;
+                return Ok(EnqueuedWith::Enqueued(Enqueued::Duplicate { same_body }));
             }
             if committed.is_done() {
-                return Ok(Enqueued::New);
+                return Ok(EnqueuedWith::Enqueued(Enqueued::New));
             }
             match decide(committed.old_item(1), message, now, policies)? {
                 Decision::Write(right) => guess = right,
-                Decision::Refuse(refused) => return Ok(refused),
+                Decision::Refuse(refused) => return Ok(EnqueuedWith::Enqueued(refused)),
             }
         }
         Err(StoreError::Contention("enqueue"))

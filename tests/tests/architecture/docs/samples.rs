@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use af_domain::ids::{
-    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
-    SnapshotId, SnapshotParts, StorageId, TelegramUserId, WorkerId,
+    AgentKey, BindingId, BotIdentity, BroadcastId, CompanyId, ConsumerUserId, ConversationId, Fence,
+    MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts, StorageId,
+    TelegramUserId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -90,6 +91,7 @@ impl Samples {
             .with(Self::of_files_and_calls(&media))
             .with(Self::of_names())
             .with(Self::of_outboxes(at))
+            .with(Self::of_push(at))
     }
 
     fn of_names() -> Self {
@@ -131,6 +133,38 @@ impl Samples {
             ("wrong_codes", key(keys::wrong_codes(&bot, &person("444")))),
         ];
         Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
+    }
+
+    fn of_push(at: Timestamp) -> Self {
+        let (key, part) = (|key: Key| vec![key.pk, key.sk], |part: String| vec![part]);
+        let agent = AgentKey::parse("support").unwrap();
+        let (user, company) = (ConsumerUserId::parse("ann").unwrap(), CompanyId::parse("acme").unwrap());
+        let job = PushJobId::parse("01HF7YAT000000000000000001").unwrap();
+        let broadcast = BroadcastId::parse("01HF7YAT000000000000000002").unwrap();
+        let template = PushTemplateKey::parse("morning").unwrap();
+        let of_user = keys::push_dispatches_of_agent(&agent, Some(&user));
+        let made = [
+            ("push_template", key(keys::push_template(&company, &template))),
+            ("push_job", key(keys::push_job(&user, &agent, &job))),
+            ("push_stats", key(keys::push_stats(&user, &agent))),
+            ("push_dispatch", key(keys::push_dispatch(&RunKey::scheduled(&job, at)))),
+            ("broadcast", key(keys::broadcast(&broadcast))),
+            ("push_templates_of", part(keys::push_templates_of(&company))),
+            ("push_dispatches_of", part(keys::push_dispatches_of(job.as_str()))),
+            ("PUSH_JOBS", part(keys::PUSH_JOBS.into())),
+            ("BROADCASTS", part(keys::BROADCASTS.into())),
+            ("push_jobs_of_company", part(keys::push_jobs_of_company(&company))),
+            ("broadcasts_of_company", part(keys::broadcasts_of_company(&company))),
+            ("push_dispatches_of_agent", part(of_user)),
+            ("bindings_of_agent", part(keys::bindings_of_agent(&agent))),
+        ];
+        let placeholders = vec![
+            ("companyId", company.to_string()),
+            ("templateKey", template.to_string()),
+            ("pushJobId", job.to_string()),
+            ("broadcastId", broadcast.to_string()),
+        ];
+        Self { made: BTreeMap::from(made), placeholders }
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {
