@@ -90,7 +90,7 @@ pub enum LastDay {
 #[serde(untagged)]
 pub enum DayOfMonthBody {
     /// The day with this number. In a shorter month it is the last day.
-    Number(#[schema(minimum = 1, maximum = 31)] u8),
+    Number(u8),
     /// The last day.
     Word(LastDay),
 }

@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 16] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -28,6 +28,10 @@ const TAGS: [(&str, &str); 15] = [
     ("pairing", "Pairing codes, and the onboarding of a user on Telegram."),
     ("provider", "The place where workers run."),
     ("outbox", "Replies on their way to Telegram."),
+    (
+        "push",
+        "Messages that the system sends by itself: push templates, push jobs, dispatches and broadcasts.",
+    ),
     ("queue", "The queue in figures and lists, and what mends it."),
     ("secrets", "Secrets: imported, looked at, deleted. No answer holds a value."),
     ("skills", "Global skills."),
@@ -38,7 +42,7 @@ const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 17] = [
+const PARAMETERS: [(&str, &str); 20] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
     ("chat", "A chat, as `<botIdentity>:<chatId>`."),
@@ -55,7 +59,10 @@ const PARAMETERS: [(&str, &str); 17] = [
     ("version", "A semantic version."),
     ("volumeId", "A volume, as its provider names it."),
     ("workerId", "A worker: 1 to 64 letters, digits, `.`, `_` or `-`."),
+    ("broadcastId", "A broadcast."),
+    ("companyId", "A company: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("pushJobId", "A push job."),
+    ("templateKey", "A push template of the company: 1 to 64 letters, digits, `.`, `_` or `-`."),
 ];
 
 /// The document of all functions.

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::api::{World, message};
 
-/// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 73] = [
+/// Every route with its scope: `a`dmin, `r`ead, or a`p`p, `b` for read or app; `-` needs no key. An admin key opens every route.
+const ROUTES: [(&str, &str, char); 92] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -81,6 +81,25 @@ const ROUTES: [(&str, &str, char); 73] = [
     ("GET", "/v1/users/u/binding", 'p'),
     ("PUT", "/v1/users/u/binding", 'p'),
     ("DELETE", "/v1/users/u/binding", 'p'),
+    ("GET", "/v1/users/u/agents/support/push-jobs", 'p'),
+    ("POST", "/v1/users/u/agents/support/push-jobs", 'p'),
+    ("GET", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A", 'p'),
+    ("PATCH", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A", 'p'),
+    ("DELETE", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A", 'p'),
+    ("POST", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A/trigger", 'p'),
+    ("GET", "/v1/users/u/agents/support/push-dispatches", 'p'),
+    ("GET", "/v1/push-templates", 'b'),
+    ("POST", "/v1/push-templates", 'a'),
+    ("GET", "/v1/push-templates/acme/morning", 'b'),
+    ("PUT", "/v1/push-templates/acme/morning", 'a'),
+    ("DELETE", "/v1/push-templates/acme/morning", 'a'),
+    ("GET", "/v1/push-jobs", 'r'),
+    ("POST", "/v1/push-jobs/dispatch", 'a'),
+    ("GET", "/v1/push-dispatches", 'r'),
+    ("GET", "/v1/broadcasts", 'r'),
+    ("POST", "/v1/broadcasts", 'a'),
+    ("GET", "/v1/broadcasts/01KE3N4AZ0000000000000000A", 'r'),
+    ("POST", "/v1/broadcasts/01KE3N4AZ0000000000000000A/cancel", 'a'),
     ("GET", "/openapi.json", '-'),
     ("GET", "/healthz", '-'),
     ("GET", "/readyz", '-'),
@@ -135,7 +154,9 @@ async fn a_key_opens_the_routes_of_its_scopes_only() {
     let (read, app) = (world.api.new_key(&["read"]).await, world.api.new_key(&["app"]).await);
     for (method, path, scope) in ROUTES {
         let method: Method = method.parse().unwrap();
-        for (key, opens) in [(&read, scope == 'r' || scope == '-'), (&app, scope == 'p' || scope == '-')] {
+        for (key, opens) in
+            [(&read, matches!(scope, 'r' | 'b' | '-')), (&app, matches!(scope, 'p' | 'b' | '-'))]
+        {
             let answer =
                 world.api.call(method.clone(), path).json(&json!({"unknown": 1})).key(key).send().await;
             let forbidden = answer.status.as_u16() == 403;
