@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PeriodicityName {
-    /// Only when a caller triggers it.
-    Manual,
     /// Every day.
     Daily,
     /// On one day of each week.
     Weekly,
     /// On one day of each month.
     Monthly,
+    /// Only when a caller triggers it.
+    Manual,
 }
 
 impl From<Periodicity> for PeriodicityName {
@@ -129,6 +129,7 @@ impl Visitor<'_> for DayVisitor {
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"kind": "daily", "time": "09:30"}))]
 pub struct ScheduleBody {
     /// `manual`, `daily`, `weekly` or `monthly`. It is the periodicity of the job.
     #[schema(example = "daily")]

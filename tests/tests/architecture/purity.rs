@@ -84,7 +84,7 @@ mod tests {
             domain_dependencies(&Workspace::of(&[("shared/domain/Cargo.toml", &text)])).len()
         };
         assert_eq!(manifest("[dependencies]\nthiserror = \"2\"\n[dev-dependencies]\nproptest = \"1\"\n"), 0);
-        for package in ["serde", "tokio", "rand", "axum", "aws-sdk-dynamodb", "jiff"] {
+        for package in ["serde", "tokio", "rand", "axum", "aws-sdk-dynamodb", "chrono"] {
             assert_eq!(manifest(&format!("[dependencies]\n{package} = \"1\"\n")), 1, "{package}");
         }
         assert_eq!(

@@ -9,8 +9,8 @@ use af_domain::time::Millis;
 use af_store::push::{Advanced, Progress, RunningBroadcast, TargetSent};
 use futures::{StreamExt, TryStreamExt};
 
+use super::deadline::Deadline;
 use super::message::{Push, reason_of, to_agent, to_user};
-use super::run_due::Deadline;
 use super::targets;
 use crate::intake::enqueue::refusal_of;
 use crate::settings::policies;

@@ -1,6 +1,7 @@
 //! Push: templates, jobs, their dispatch, and broadcasts.
 
 pub mod broadcasts;
+mod deadline;
 mod dispatch_job;
 pub mod dispatches;
 mod fan_out;

@@ -8,8 +8,8 @@ use af_domain::ids::ConsumerUserId;
 use af_domain::time::Timestamp;
 use af_store::push::DueJob;
 use futures::StreamExt;
-use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use super::dispatch_job::{JobOutcome, LOOK_AGAIN, dispatch};
 use super::fan_out::fan_out;
 use crate::{App, Result};
@@ -41,20 +41,10 @@ pub struct Summary {
     pub unfinished: bool,
 }
 
-/// The end of the time in which a run begins new work.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline(Instant);
-
-impl Deadline {
-    pub fn is_over(&self) -> bool {
-        Instant::now() >= self.0
-    }
-}
-
 /// Dispatches all jobs that are due, and goes on with the broadcasts, for at most `budget`. Any number of runs may do this
 /// at the same time.
 pub async fn run_due(app: &App, budget: Duration) -> Result<Summary> {
-    let deadline = Deadline(Instant::now() + budget);
+    let deadline = Deadline::after(budget);
     let (jobs, broadcasts) = tokio::join!(run_jobs(app, deadline), run_broadcasts(app, deadline));
     let (jobs, broadcasts) = (jobs?, broadcasts?);
     Ok(Summary {

@@ -9,13 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::openapi::examples::example_of;
 use crate::openapi::limits;
 
-const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in \
-    camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is \
-    more, `nextCursor`, which the next call takes as `cursor`. An address whose calls had no valid credential 60 times \
-    within a minute gets 429 on every operation with a credential until the minute is over. Broken characters of a body become U+FFFD. The gateway answers \
-    paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that \
-    speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
-    document; see docs/worker-image.md.";
+const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while \
+    there is more, `nextCursor`, which the next call takes as `cursor`. An address whose calls had no valid credential 60 times within a minute gets 429 on every operation with a credential \
+    until the minute is over. Broken characters of a body become U+FFFD. The gateway answers paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is \
+    taken and answered. Worker images that speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this document; see docs/worker-image.md.";
 
 const TAGS: [(&str, &str); 16] = [
     ("agents", "Agent profiles and their bots."),

@@ -110,10 +110,22 @@ async fn every_kind_of_schedule_is_accepted_and_shown_as_it_was_said() {
     }
 }
 
+/// Asserts that a new job with each change is refused with this field and this part of the explanation.
+async fn assert_refused<const N: usize>(world: &World, changes: [(Value, &str, &str); N]) {
+    for (change, pointer, fix) in changes {
+        let mut body = daily();
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let answer = world.refused(world.api.post(JOBS, body)).await;
+        assert_eq!(answer.problem(), (422, "invalid_field"), "{change}: {}", answer.body);
+        assert_eq!(answer.pointer(), pointer, "{change}: {}", answer.body);
+        assert!(answer.body.to_string().contains(fix), "{change}: {}", answer.body);
+    }
+}
+
 #[tokio::test]
-async fn an_invalid_job_is_refused_with_its_field_and_the_fix() {
+async fn an_invalid_schedule_is_refused_with_its_field_and_the_fix() {
     let world = world().await;
-    for (change, pointer, fix) in [
+    let changes = [
         (json!({"schedule": {"kind": "minutely", "time": "09:30"}}), "/schedule/kind", "by the minute"),
         (json!({"schedule": {"kind": "hourly"}}), "/schedule/kind", "refused by design"),
         (json!({"schedule": {"kind": "daily", "time": "*/5"}}), "/schedule/time", "by the minute"),
@@ -162,6 +174,14 @@ async fn an_invalid_job_is_refused_with_its_field_and_the_fix() {
             "/schedule/everyMinutes",
             "no field",
         ),
+    ];
+    assert_refused(&world, changes).await;
+}
+
+#[tokio::test]
+async fn an_invalid_job_is_refused_with_its_field_and_the_fix() {
+    let world = world().await;
+    let changes = [
         (json!({"schedule": null}), "/schedule", "required"),
         (json!({"periodicity": "weekly"}), "/schedule/kind", "make them the same"),
         (json!({"periodicity": "minutely"}), "/periodicity", "by the minute"),
@@ -174,14 +194,8 @@ async fn an_invalid_job_is_refused_with_its_field_and_the_fix() {
         (json!({"text": null}), "/text", "required"),
         (json!({"companyId": "a b"}), "/companyId", "1 to 64"),
         (json!({"sourceTemplateId": "morning"}), "/sourceTemplateId", "acme:morning"),
-    ] {
-        let mut body = daily();
-        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let answer = world.refused(world.api.post(JOBS, body)).await;
-        assert_eq!(answer.problem(), (422, "invalid_field"), "{change}: {}", answer.body);
-        assert_eq!(answer.pointer(), pointer, "{change}: {}", answer.body);
-        assert!(answer.body.to_string().contains(fix), "{change}: {}", answer.body);
-    }
+    ];
+    assert_refused(&world, changes).await;
     let made = create(&world, daily()).await;
     for (change, pointer) in [
         (json!({"schedule": {"kind": "minutely"}}), "/schedule/kind"),
@@ -274,7 +288,10 @@ async fn a_job_runs_at_its_time_and_the_audit_shows_each_state() {
     assert_eq!(message["payload"]["metadata"]["pushMode"], "scheduled");
     let by_agent = get(&world, "/v1/push-dispatches?agentKey=support&consumerUserId=ann").await;
     assert_eq!(by_agent["items"], listed["items"]);
-    for query in ["", "?consumerUserId=ann", "?jobId=01KE3N4AZ0000000000000000A&agentKey=support"] {
+    let of_another =
+        format!("/v1/push-dispatches?consumerUserId=bob&jobId={}", made["pushJobId"].as_str().unwrap());
+    assert_eq!(get(&world, &of_another).await, json!({"items": []}));
+    for query in ["", "?consumerUserId=ann"] {
         let answer = world.api.get(&format!("/v1/push-dispatches{query}")).send().await;
         assert_eq!(answer.problem(), (422, "invalid_field"), "{query}");
     }
