@@ -83,8 +83,9 @@ pub async fn postpone_push_job_if_waiting(world: &World, app: &App, times: usize
     send!(times, app.store.postpone_push_job_if_waiting(&place, app.now() + LATER))
 }
 
-/// A record with its message.
-fn pushed(world: &World, job: &PushJob, run_key: RunKey) -> (Dispatch, NewMessage) {
+/// A record with its message, in a conversation that exists: the first write of an enqueue expects that.
+async fn pushed(world: &World, job: &PushJob, run_key: RunKey) -> (Dispatch, NewMessage) {
+    world.enqueue(&super::conversation(), None).await;
     let now = world.app.now();
     let mut message = world.message(&super::conversation(), None);
     message.payload = Payload { message_text: job.text.clone(), ..message.payload };
@@ -142,7 +143,7 @@ fn pushed(world: &World, job: &PushJob, run_key: RunKey) -> (Dispatch, NewMessag
 
 pub async fn dispatch_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     let job = stored_job(world).await;
-    let (record, message) = pushed(world, &job, RunKey::scheduled(&job.id, slot(&job).at));
+    let (record, message) = pushed(world, &job, RunKey::scheduled(&job.id, slot(&job).at)).await;
     let next = push::job(&agent(), 1, "daily 09:30", slot(&job).at);
     let records = [record];
     let run =
@@ -152,7 +153,7 @@ pub async fn dispatch_if_unchanged(world: &World, app: &App, times: usize) -> Ve
 
 pub async fn trigger_if_new(world: &World, app: &App, times: usize) -> Vec<String> {
     let job = stored_job(world).await;
-    let (record, message) = pushed(world, &job, RunKey::manual(&job.id, app.now()));
+    let (record, message) = pushed(world, &job, RunKey::manual(&job.id, app.now())).await;
     send!(times, app.store.trigger_if_new(&job, &record, &message, None, &policies()))
 }
 
@@ -191,7 +192,7 @@ pub async fn take_broadcast_if_due(world: &World, app: &App, times: usize) -> Ve
 pub async fn send_to_target_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {
     let (broadcast, job) = (running_broadcast(world).await, new_job(world));
     let run = RunKey::broadcast(&broadcast.id, &agent(), Some(&job.user));
-    let (record, message) = pushed(world, &job, run);
+    let (record, message) = pushed(world, &job, run).await;
     send!(times, app.store.send_to_target_if_absent(&record, Some(&message), &policies()))
 }
 
