@@ -22,6 +22,7 @@ use af_sam::template::Template;
 use aws_smithy_types::retry::RetryConfig;
 use secrecy::SecretString;
 
+use crate::secret_scan::SecretScan;
 use crate::workspace::root;
 
 /// The start time of every bundle: 2026-01-01, midnight UTC.
@@ -45,6 +46,8 @@ pub struct Bundle {
     pub template: Template,
     /// The providers for workers: none, unless a test sets some before it starts an actor.
     pub providers: Providers,
+    /// The search for secrets at the end of the test.
+    _scan: SecretScan,
 }
 
 impl Bundle {
@@ -95,9 +98,11 @@ impl Bundle {
         engine.create_tables(&tables).await.expect("the tables can be made");
         let buckets: Vec<_> = template.buckets.iter().map(String::as_str).collect();
         let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
+        let secrets = Secrets::memory().with_clock(Arc::new(clock.clone()));
+        let aws = LocalAws::new(engine, secrets).with_objects(objects);
         let bundle = Self {
-            aws: LocalAws::new(engine, Secrets::memory().with_clock(Arc::new(clock.clone())))
-                .with_objects(objects),
+            _scan: SecretScan(aws.clone()),
+            aws,
             clock,
             entropy: Arc::new(Entropy::seeded(seed)),
             template,

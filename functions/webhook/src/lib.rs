@@ -53,7 +53,8 @@ fn routes() -> OpenApiRouter<Arc<Webhook>> {
 /// # Errors
 /// 401 without the bot's webhook secret, 429 when too many messages wait.
 #[utoipa::path(
-    post, path = "/{pathPrefix}/telegram/webhook/{botIdentity}", tag = "telegram",
+    post, path = "/{pathPrefix}/telegram/webhook/{botIdentity}",
+    operation_id = "receiveTelegramUpdate", tag = "telegram",
     security(("webhookSecret" = [])),
     request_body(content = Object, description = "An update of the Bot API."),
     responses(
@@ -124,7 +125,8 @@ fn answer(handled: Handled) -> UpdateAnswer {
 /// # Errors
 /// Always 404 with the path to use.
 #[utoipa::path(
-    post, path = "/{pathPrefix}/telegram/webhook", tag = "telegram",
+    post, path = "/{pathPrefix}/telegram/webhook",
+    operation_id = "refuseTelegramUpdateWithoutBot", tag = "telegram",
     request_body(content = Object, description = "An update of the Bot API."),
     responses((status = 404, description = "not_found")),
 )]

@@ -14,7 +14,7 @@ use af_domain::message::{Payload, Reply, ReplyFormat, TELEGRAM};
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Part};
 use af_domain::time::Millis;
 use af_store::conversation::CompleteWith;
-use af_telegram::{SendMessage, SentMessage, TelegramError};
+use af_telegram::{SendDraft, SendMessage, SentMessage, TelegramError};
 use af_tests::steps::{End, StepOutcome, Steps};
 use futures::future::{BoxFuture, join_all};
 use secrecy::SecretString;
@@ -73,6 +73,23 @@ impl Messenger for Line {
                 _ => std::future::pending().await,
             }
         })
+    }
+
+    fn draft<'a>(
+        &'a self,
+        _: &'a SecretString,
+        _: SendDraft<'a>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn typing<'a>(
+        &'a self,
+        _: &'a SecretString,
+        _: i64,
+        _: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn pause(&self, _: Millis) -> BoxFuture<'_, ()> {

@@ -11,7 +11,8 @@ use crate::caller::Sender;
 /// # Errors
 /// 404 for an unknown agent, 409 when it has no bot or Telegram refuses the URL, 503 when Telegram cannot be reached.
 #[utoipa::path(
-    post, path = "/v1/telegram/webhooks", tag = "telegram",
+    post, path = "/v1/telegram/webhooks",
+    operation_id = "configureTelegramWebhook", tag = "telegram",
     security(("apiKey" = ["admin", "app"])), request_body = inline(WebhookRequest),
     responses(
         (status = 200, body = inline(WebhookAnswer)), (status = 404, description = "not_found"),

@@ -14,7 +14,8 @@ use crate::download_links::payload_with_links;
 /// # Errors
 /// 404 unless the caller holds the message's lease, 422 for a malformed cursor.
 #[utoipa::path(
-    get, path = "/v1/worker/messages/{messageId}/bundle", tag = "worker",
+    get, path = "/v1/worker/messages/{messageId}/bundle",
+    operation_id = "workerHydrationBundle", tag = "worker",
     security(("workerToken" = [])), params(BundleQuery),
     responses((status = 200, body = Bundle), (status = 404, description = "not_found")),
 )]

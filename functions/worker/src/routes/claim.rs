@@ -12,7 +12,8 @@ use crate::download_links::payload_with_links;
 /// # Errors
 /// 401 without a valid worker token.
 #[utoipa::path(
-    post, path = "/v1/worker/claim", tag = "worker",
+    post, path = "/v1/worker/claim",
+    operation_id = "workerClaim", tag = "worker",
     security(("workerToken" = [])), request_body = inline(ClaimRequest),
     responses((status = 200, body = inline(ClaimAnswer))),
 )]

@@ -12,7 +12,8 @@ use crate::conversions::{delivered_by, history, lease, reply, tool_calls};
 /// # Errors
 /// 409 `stale_lease` when the lease is no longer in force; then nothing was written.
 #[utoipa::path(
-    post, path = "/v1/worker/messages/{messageId}/complete", tag = "worker",
+    post, path = "/v1/worker/messages/{messageId}/complete",
+    operation_id = "workerComplete", tag = "worker",
     security(("workerToken" = [])), request_body = inline(CompleteRequest),
     responses((status = 200, body = inline(CompleteAnswer)), (status = 409, description = "stale_lease")),
 )]

@@ -10,7 +10,8 @@ use crate::conversions;
 /// # Errors
 /// 401 without a worker token.
 #[utoipa::path(
-    get, path = "/v1/worker/control", tag = "worker",
+    get, path = "/v1/worker/control",
+    operation_id = "workerControlState", tag = "worker",
     security(("workerToken" = [])), params(ControlQuery),
     responses((status = 200, body = inline(ControlAnswer))),
 )]

@@ -12,7 +12,8 @@ use crate::conversions::lease;
 /// # Errors
 /// 409 `stale_lease` when the lease is no longer in force; then nothing was written.
 #[utoipa::path(
-    post, path = "/v1/worker/messages/{messageId}/fail", tag = "worker",
+    post, path = "/v1/worker/messages/{messageId}/fail",
+    operation_id = "workerFail", tag = "worker",
     security(("workerToken" = [])), request_body = inline(FailRequest),
     responses((status = 200, body = inline(FailAnswer)), (status = 409, description = "stale_lease")),
 )]

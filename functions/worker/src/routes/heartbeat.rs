@@ -12,7 +12,8 @@ use crate::conversions::{control, lease};
 /// # Errors
 /// 401 without a valid worker token, 422 for a malformed lease id.
 #[utoipa::path(
-    post, path = "/v1/worker/messages/{messageId}/heartbeat", tag = "worker",
+    post, path = "/v1/worker/messages/{messageId}/heartbeat",
+    operation_id = "workerHeartbeat", tag = "worker",
     security(("workerToken" = [])), request_body = inline(HeartbeatRequest),
     responses((status = 200, body = inline(HeartbeatAnswer))),
 )]

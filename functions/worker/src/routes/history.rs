@@ -11,7 +11,8 @@ use crate::conversions::{history, lease, tool_calls};
 /// # Errors
 /// 409 `stale_lease` when the lease is no longer in force, 409 `out_of_order` when `ordinal` does not follow.
 #[utoipa::path(
-    post, path = "/v1/worker/conversations/{conversationId}/history", tag = "worker",
+    post, path = "/v1/worker/conversations/{conversationId}/history",
+    operation_id = "workerAppendHistory", tag = "worker",
     security(("workerToken" = [])), request_body = inline(AppendHistoryRequest),
     responses(
         (status = 200, body = inline(AppendHistoryAnswer)),

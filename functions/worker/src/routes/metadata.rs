@@ -11,7 +11,8 @@ use crate::conversions::lease;
 /// # Errors
 /// 409 `stale_lease` when the lease is no longer in force; then nothing was written. 422 when the metadata is too large.
 #[utoipa::path(
-    post, path = "/v1/worker/messages/{messageId}/metadata", tag = "worker",
+    post, path = "/v1/worker/messages/{messageId}/metadata",
+    operation_id = "workerSetMetadata", tag = "worker",
     security(("workerToken" = [])), request_body = inline(AttachMetadataRequest),
     responses((status = 200, body = inline(AttachMetadataAnswer)), (status = 409, description = "stale_lease")),
 )]

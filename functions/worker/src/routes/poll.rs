@@ -13,7 +13,8 @@ use crate::download_links::payload_with_links;
 /// # Errors
 /// 401 without a worker token.
 #[utoipa::path(
-    post, path = "/v1/worker/poll", tag = "worker",
+    post, path = "/v1/worker/poll",
+    operation_id = "workerPoll", tag = "worker",
     security(("workerToken" = [])), request_body = inline(PollRequest),
     responses((status = 200, body = inline(PollAnswer))),
 )]

@@ -14,7 +14,8 @@ use crate::caller::Caller;
 /// # Errors
 /// 401 without a valid worker token or when the caller has stopped, 422 for an unknown channel.
 #[utoipa::path(
-    get, path = "/v1/worker/skills", tag = "worker",
+    get, path = "/v1/worker/skills",
+    operation_id = "workerGlobalSkillsManifest", tag = "worker",
     security(("workerToken" = [])), params(SkillsQuery),
     responses((status = 200, body = Manifest), (status = 304)),
 )]

@@ -1,5 +1,6 @@
 //! A running `dev` for one test: its folder, its process and its API. Its end leaves no process behind.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -183,6 +184,71 @@ impl Drop for Dev {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
+        if !std::thread::panicking() {
+            let found = files_with_secrets(self.dir.path());
+            assert!(found.is_empty(), "files of dev with a secret: {found:?}");
+        }
+    }
+}
+
+/// The files that hold secrets by their purpose: the secrets of the deployment, the way for commands to the running `dev`,
+/// and the environments and bots of the emulators.
+const FILES_FOR_SECRETS: [&str; 5] =
+    ["secrets.json", "dev.json", "fly.json", "machine.json", "telegram.jsonl"];
+/// A shorter secret of a test may be part of other text.
+const MIN_SECRET_BYTES: usize = 12;
+
+/// The other files below `dir` that contain a secret of these files, with the name of the field.
+fn files_with_secrets(dir: &Path) -> Vec<(PathBuf, String)> {
+    let (mut secrets, mut others) = (BTreeSet::new(), Vec::new());
+    for file in files(dir) {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if FILES_FOR_SECRETS.contains(&name) {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let parsed = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+            let whole = serde_json::from_str(&text).into_iter();
+            parsed.chain(whole).for_each(|value: Value| add_secrets("", &value, &mut secrets));
+        } else {
+            others.push(file);
+        }
+    }
+    let mut found = Vec::new();
+    for file in others {
+        let content = String::from_utf8_lossy(&fs::read(&file).unwrap_or_default()).into_owned();
+        let contained = secrets.iter().filter(|(_, value)| content.contains(value.as_str()));
+        found.extend(contained.map(|(name, _)| (file.clone(), name.clone())));
+        if content.contains("/file/bot") {
+            found.push((file, "a file URL of Telegram".to_owned()));
+        }
+    }
+    found
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let each = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => files(&entry.path()),
+        Ok(kind) if kind.is_file() => vec![entry.path()],
+        _ => Vec::new(),
+    };
+    entries.flat_map(each).collect()
+}
+
+/// Adds the values of fields whose name says that they are secret.
+fn add_secrets(name: &str, value: &Value, secrets: &mut BTreeSet<(String, String)>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| add_secrets(name, value, secrets)),
+        Value::Array(items) => items.iter().for_each(|item| add_secrets(name, item, secrets)),
+        Value::String(text) => {
+            let name_lower = name.to_lowercase();
+            let is_secret = ["token", "secret_string", "adminkey", "secretaccesskey"]
+                .iter()
+                .any(|n| name_lower.ends_with(n));
+            if is_secret && text.len() >= MIN_SECRET_BYTES {
+                secrets.insert((name.to_owned(), text.clone()));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -225,4 +291,18 @@ pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>)
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     panic!("waited a minute for {what}");
+}
+
+#[test]
+fn a_secret_in_another_file_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let secrets =
+        json!({"secrets": {"x": {"versions": {"1": {"secret_string": "a secret of a deployment"}}}}});
+    fs::write(dir.path().join("secrets.json"), secrets.to_string()).unwrap();
+    fs::create_dir(dir.path().join("workers")).unwrap();
+    let log = dir.path().join("workers").join("worker.log");
+    fs::write(&log, "all is well").unwrap();
+    assert_eq!(files_with_secrets(dir.path()), []);
+    fs::write(&log, "got a secret of a deployment!").unwrap();
+    assert_eq!(files_with_secrets(dir.path()), [(log, "secret_string".to_owned())]);
 }

@@ -104,6 +104,16 @@ impl LocalAws {
         &self.engine
     }
 
+    /// The Secrets Manager.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The S3, if there is one.
+    pub fn objects(&self) -> Option<&Objects> {
+        self.objects.as_ref()
+    }
+
     /// Answers one HTTP request: by its `x-amz-target`, or as S3 if it has none.
     pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, ConnectionLost> {
         if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {

@@ -77,6 +77,20 @@ impl Secrets {
         Self { clock, ..self }
     }
 
+    /// Returns the name and the value of each version of each secret. It is for tests that search for secrets where they
+    /// must not be.
+    ///
+    /// # Panics
+    /// When a request is being carried out.
+    pub fn values(&self) -> Vec<(String, String)> {
+        let state = self.shared.state.try_lock().expect("no request is being carried out");
+        let values = |(name, secret): (&String, &Secret)| {
+            let versions = secret.versions.values().map(|version| version.secret_string.clone());
+            versions.map(|value| (name.clone(), value)).collect::<Vec<_>>()
+        };
+        state.secrets.iter().flat_map(values).collect()
+    }
+
     /// Executes one operation of the Secrets Manager API, as the service does.
     pub async fn call(&self, operation: &str, body: &Value) -> Reply {
         let mut state = self.shared.state.lock().await;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use af_domain::outbox::Part;
 use af_domain::time::Millis;
-use af_telegram::{BotApi, SendMessage, SentMessage, TelegramError, is_markup_problem, is_topic_problem};
+use af_telegram::{
+    BotApi, ChatAction, SendDraft, SendMessage, SentMessage, TelegramError, is_markup_problem,
+    is_topic_problem,
+};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 
-/// A sender of messages: the Bot API, or a stand-in of a test.
+/// A sender of everything that a chat gets: the Bot API, or a stand-in of a test.
 pub trait Messenger: Send + Sync {
     /// Sends one message of the bot with this token, once.
     fn send<'a>(
@@ -16,6 +19,21 @@ pub trait Messenger: Send + Sync {
         token: &'a SecretString,
         message: SendMessage<'a>,
     ) -> BoxFuture<'a, Result<SentMessage, TelegramError>>;
+
+    /// Shows the draft of a reply in a private chat, once.
+    fn draft<'a>(
+        &'a self,
+        token: &'a SecretString,
+        draft: SendDraft<'a>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>>;
+
+    /// Shows "typing…" in a group, or in its topic, once.
+    fn typing<'a>(
+        &'a self,
+        token: &'a SecretString,
+        chat: i64,
+        topic: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>>;
 
     /// Waits.
     fn pause(&self, length: Millis) -> BoxFuture<'_, ()>;
@@ -31,6 +49,23 @@ impl Messenger for BotMessenger {
         message: SendMessage<'a>,
     ) -> BoxFuture<'a, Result<SentMessage, TelegramError>> {
         Box::pin(async move { self.0.bot(token).send_message(&message).await })
+    }
+
+    fn draft<'a>(
+        &'a self,
+        token: &'a SecretString,
+        draft: SendDraft<'a>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async move { self.0.bot(token).send_draft(&draft).await })
+    }
+
+    fn typing<'a>(
+        &'a self,
+        token: &'a SecretString,
+        chat: i64,
+        topic: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), TelegramError>> {
+        Box::pin(async move { self.0.bot(token).send_chat_action(chat, ChatAction::Typing, topic).await })
     }
 
     fn pause(&self, length: Millis) -> BoxFuture<'_, ()> {

@@ -10,14 +10,13 @@ use af_domain::agent::{Bot, bot_token_ref};
 use af_domain::ids::{BotIdentity, MessageId};
 use af_domain::message::MessageStatus;
 use af_store::message::accepted_from_telegram;
-use af_telegram::{ChatAction, SendDraft};
+use af_telegram::SendDraft;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
 use crate::outbox::{Destination, destination};
 use crate::queue::counters::StreamRecord;
 use crate::settings::ingress_config;
-use crate::telegram::bots::telegram;
 use crate::{App, AppError, Result};
 
 /// Most chats that are called at the same time.
@@ -45,7 +44,7 @@ pub async fn show(app: &App, records: &[StreamRecord]) {
 /// Shows the progress of a running message, unless that was done within the last second.
 pub(crate) async fn show_progress(app: &App, id: &MessageId, text: &str) {
     let is_shown = || app.drafts.get(id, app.now()).is_some();
-    if app.telegram.is_none() || !id.as_str().starts_with("tg:") || is_shown() {
+    if app.messenger.is_none() || !id.as_str().starts_with("tg:") || is_shown() {
         return;
     }
     app.drafts.put(id.clone(), (), app.now());
@@ -72,14 +71,14 @@ async fn show_one(app: &App, id: &MessageId, text: &str) -> Result<()> {
     if !rules.show_activity {
         return Ok(());
     }
+    let Some(messenger) = app.messenger.as_deref() else { return Ok(()) };
     let Some(token) = app.secrets.get(&bot_token_ref(&bot.agent), app.now()).await? else { return Ok(()) };
-    let api = telegram(app)?.bot(&token);
-    if chat.id > 0 {
-        api.send_draft(&SendDraft { chat_id: chat.id, draft_id: draft_id(id), text }).await?;
+    let shown = if chat.id > 0 {
+        messenger.draft(&token, SendDraft { chat_id: chat.id, draft_id: draft_id(id), text }).await
     } else {
-        api.send_chat_action(chat.id, ChatAction::Typing, topic).await?;
-    }
-    Ok(())
+        messenger.typing(&token, chat.id, topic).await
+    };
+    Ok(shown?)
 }
 
 async fn bot(app: &App, identity: &BotIdentity) -> Result<Option<Bot>> {
@@ -94,7 +93,7 @@ async fn bot(app: &App, identity: &BotIdentity) -> Result<Option<Bot>> {
 }
 
 /// The id of the draft of a message's reply: positive, and the same for each call.
-fn draft_id(message: &MessageId) -> i64 {
+pub fn draft_id(message: &MessageId) -> i64 {
     let hash = Sha256::digest(message.as_str().as_bytes());
     let bytes = [hash[0], hash[1], hash[2], hash[3]];
     i64::from(u32::from_be_bytes(bytes) >> 1).max(1)

@@ -75,8 +75,8 @@ pub fn document(parts: &[Value]) -> Value {
         }
     }
     for (path, item) in &mut paths {
-        for (method, operation) in item.as_object_mut().expect("an item has operations") {
-            complete(method, path, operation, &mut schemas, &mut responses);
+        for operation in item.as_object_mut().expect("an item has operations").values_mut() {
+            complete(path, operation, &mut schemas, &mut responses);
         }
     }
     let tags = TAGS.iter().chain(&TAGS_OF_WORKERS);
@@ -124,14 +124,12 @@ pub fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn complete(
-    method: &str,
     path: &str,
     operation: &mut Value,
     schemas: &mut Map<String, Value>,
     shared: &mut Map<String, Value>,
 ) {
-    let id = operation_id(method, path);
-    operation["operationId"] = id.clone().into();
+    let id = operation["operationId"].as_str().expect("utoipa sets one").to_owned();
     let description = operation["description"].as_str().map(|d| d.replace("# Errors\n", "Errors: "));
     if let Some(description) = description {
         operation["description"] = description.trim().into();
@@ -206,12 +204,6 @@ fn name_in(segment: &str) -> Option<&str> {
 fn word(text: &str) -> String {
     let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
     parts.map(|part| part[..1].to_uppercase() + &part[1..]).collect()
-}
-
-/// `getUsersByConsumerUserIdBinding` for `GET /v1/users/{consumerUserId}/binding`.
-fn operation_id(method: &str, path: &str) -> String {
-    let of = |segment| name_in(segment).map_or_else(|| word(segment), |name| format!("By{}", word(name)));
-    segments(path).fold(method.to_owned(), |id, segment| id + &of(segment))
 }
 
 fn parameter(segment: &str) -> Option<Value> {

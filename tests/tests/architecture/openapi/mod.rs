@@ -88,7 +88,12 @@ fn every_operation_has_a_summary_and_its_responses() {
         let what = format!("{method} {path}");
         assert!(operation["summary"].as_str().is_some_and(|s| s.ends_with('.')), "{what} has no summary");
         assert!(tags.contains(operation["tags"][0].as_str().unwrap()), "{what} has no known tag");
-        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{what}: its id is another's, too");
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(
+            id.contains(char::is_uppercase),
+            "{what} declares no operation_id: {id} is the name of its handler"
+        );
+        assert!(ids.insert(id), "{what}: its id is another's, too");
         assert!(operation["responses"]["500"].is_object(), "{what}");
         let good = object(&operation["responses"]).filter(|(status, _)| status.starts_with('2'));
         for (status, response) in good {
@@ -245,7 +250,7 @@ fn no_description_of_the_openapi_document_is_null_and_no_schema_lost_its_propert
         &document["components"]["responses"]["Unauthorized"]["content"]["application/problem+json"]["schema"];
     assert_eq!(only["allOf"][1]["properties"]["code"]["enum"], json!(["unauthorized"]));
     assert!(
-        document["components"]["schemas"]["GetWorkersAnswer"]["allOf"][1]["properties"]["lastReconcile"]
+        document["components"]["schemas"]["ListWorkersAnswer"]["allOf"][1]["properties"]["lastReconcile"]
             .is_object()
     );
 }

@@ -9,7 +9,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 404 when there is no such agent.
 #[utoipa::path(
-    delete, path = "/v1/agents/{agentKey}", tag = "agents",
+    delete, path = "/v1/agents/{agentKey}",
+    operation_id = "deleteAgent", tag = "agents",
     security(("apiKey" = ["admin"])),
     responses((status = 204), (status = 404, description = "not_found")),
 )]

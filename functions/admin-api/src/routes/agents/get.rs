@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is no such agent.
 #[utoipa::path(
-    get, path = "/v1/agents/{agentKey}", tag = "agents",
+    get, path = "/v1/agents/{agentKey}",
+    operation_id = "getAgent", tag = "agents",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = AgentBody), (status = 404, description = "not_found")),
 )]

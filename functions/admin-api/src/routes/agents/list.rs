@@ -13,7 +13,8 @@ const LISTING: &str = "agents";
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/agents", tag = "agents",
+    get, path = "/v1/agents",
+    operation_id = "listAgents", tag = "agents",
     security(("apiKey" = ["admin", "read"])), params(PageQuery),
     responses((status = 200, body = Page<AgentBody>)),
 )]

@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 naming the field at fault.
 #[utoipa::path(
-    put, path = "/v1/agents/{agentKey}", tag = "agents",
+    put, path = "/v1/agents/{agentKey}",
+    operation_id = "configureAgent", tag = "agents",
     security(("apiKey" = ["admin"])), request_body = inline(AgentRequest),
     responses((status = 200, body = AgentBody)),
 )]

@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is no such agent.
 #[utoipa::path(
-    get, path = "/v1/agents/{agentKey}/required-secrets", tag = "agents",
+    get, path = "/v1/agents/{agentKey}/required-secrets",
+    operation_id = "listRequiredSecrets", tag = "agents",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(RequiredSecrets)), (status = 404, description = "not_found")),
 )]

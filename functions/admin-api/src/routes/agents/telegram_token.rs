@@ -11,7 +11,8 @@ use crate::caller::Operator;
 /// 404 for an unknown agent, 422 for a token that Telegram does not know, 409 when the bot belongs to another agent or
 /// the agent has another bot, 503 when Telegram cannot be reached.
 #[utoipa::path(
-    put, path = "/v1/agents/{agentKey}/telegram-token", tag = "agents",
+    put, path = "/v1/agents/{agentKey}/telegram-token",
+    operation_id = "importTelegramToken", tag = "agents",
     security(("apiKey" = ["admin"])), request_body = inline(TelegramTokenRequest),
     responses(
         (status = 200, body = BotBody), (status = 404, description = "not_found"),

@@ -9,7 +9,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when neither has an active binding, 422 when the query names neither.
 #[utoipa::path(
-    get, path = "/v1/bindings", tag = "bindings",
+    get, path = "/v1/bindings",
+    operation_id = "resolveBinding", tag = "bindings",
     security(("apiKey" = ["admin", "read"])), params(BindingQuery),
     responses((status = 200, body = BindingBody), (status = 404, description = "not_found")),
 )]

@@ -13,7 +13,8 @@ use crate::caller::Operator;
 /// 404 when there is no such conversation; 409 when no worker has it, or it was claimed again; 422 for a reason that is
 /// blank or too long.
 #[utoipa::path(
-    post, path = "/v1/conversations/{conversationId}/free", tag = "conversations",
+    post, path = "/v1/conversations/{conversationId}/free",
+    operation_id = "freeConversation", tag = "conversations",
     security(("apiKey" = ["admin"])), request_body = inline(FreeRequest),
     responses(
         (status = 200, body = inline(FreeAnswer)), (status = 404, description = "not_found"),

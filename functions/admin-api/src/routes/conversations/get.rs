@@ -11,7 +11,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is no such conversation.
 #[utoipa::path(
-    get, path = "/v1/conversations/{conversationId}", tag = "conversations",
+    get, path = "/v1/conversations/{conversationId}",
+    operation_id = "getConversation", tag = "conversations",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(ConversationBody)), (status = 404, description = "not_found")),
 )]

@@ -6,7 +6,11 @@ use axum::extract::State;
 use crate::Shared;
 
 /// The function runs.
-#[utoipa::path(get, path = "/healthz", tag = "deployment", responses((status = 200, body = HealthBody)))]
+#[utoipa::path(
+    get, path = "/healthz",
+    operation_id = "getHealth", tag = "deployment",
+    responses((status = 200, body = HealthBody)),
+)]
 pub async fn alive() -> Json<HealthBody> {
     Json(HealthBody::ok())
 }
@@ -16,7 +20,8 @@ pub async fn alive() -> Json<HealthBody> {
 /// # Errors
 /// 503 when the table does not answer.
 #[utoipa::path(
-    get, path = "/readyz", tag = "deployment",
+    get, path = "/readyz",
+    operation_id = "checkReadiness", tag = "deployment",
     responses((status = 200, body = HealthBody), (status = 503, description = "unavailable")),
 )]
 pub async fn ready(State(app): State<Shared>) -> Result<Json<HealthBody>, Problem> {

@@ -8,7 +8,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 const DOCUMENT: &str = include_str!("../../../../../docs/openapi.json");
 
 /// Shows this document.
-#[utoipa::path(get, path = "/openapi.json", tag = "deployment", responses((status = 200, body = Object)))]
+#[utoipa::path(
+    get, path = "/openapi.json",
+    operation_id = "getOpenApiDocument", tag = "deployment",
+    responses((status = 200, body = Object)),
+)]
 pub async fn openapi() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")], DOCUMENT)
 }

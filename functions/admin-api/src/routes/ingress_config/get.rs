@@ -9,7 +9,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// When it cannot be read.
 #[utoipa::path(
-    get, path = "/v1/config/ingress", tag = "config",
+    get, path = "/v1/config/ingress",
+    operation_id = "getIngressConfig", tag = "config",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = IngressConfig)),
 )]

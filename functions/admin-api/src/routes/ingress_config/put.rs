@@ -9,7 +9,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 with the field at fault. A refused call writes nothing.
 #[utoipa::path(
-    put, path = "/v1/config/ingress", tag = "config",
+    put, path = "/v1/config/ingress",
+    operation_id = "setIngressConfig", tag = "config",
     security(("apiKey" = ["admin"])), request_body = IngressConfig,
     responses((status = 200, body = IngressConfig)),
 )]

@@ -15,7 +15,8 @@ use crate::caller::Operator;
 /// 422 naming the field at fault, or when the idempotency key came with another request; 409 when the key that the call
 /// made is gone.
 #[utoipa::path(
-    post, path = "/v1/keys", tag = "keys",
+    post, path = "/v1/keys",
+    operation_id = "createKey", tag = "keys",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(KeyRequest),
     responses(
         (status = 201, body = inline(NewKey)), (status = 409, description = "conflict"),

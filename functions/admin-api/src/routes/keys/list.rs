@@ -13,7 +13,8 @@ const LISTING: &str = "keys";
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/keys", tag = "keys",
+    get, path = "/v1/keys",
+    operation_id = "listKeys", tag = "keys",
     security(("apiKey" = ["admin", "read"])), params(PageQuery),
     responses((status = 200, body = Page<KeyBody>)),
 )]

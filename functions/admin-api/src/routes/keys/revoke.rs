@@ -8,7 +8,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 404 when there is no such key.
 #[utoipa::path(
-    delete, path = "/v1/keys/{keyId}", tag = "keys",
+    delete, path = "/v1/keys/{keyId}",
+    operation_id = "revokeKey", tag = "keys",
     security(("apiKey" = ["admin"])),
     responses((status = 204), (status = 404, description = "not_found")),
 )]

@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// When it cannot be read.
 #[utoipa::path(
-    get, path = "/v1/config/message", tag = "config",
+    get, path = "/v1/config/message",
+    operation_id = "getMessageConfig", tag = "config",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = MessageConfig)),
 )]

@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 with the field at fault. A refused call writes nothing.
 #[utoipa::path(
-    put, path = "/v1/config/message", tag = "config",
+    put, path = "/v1/config/message",
+    operation_id = "setMessageConfig", tag = "config",
     security(("apiKey" = ["admin"])), request_body = MessageConfig,
     responses((status = 200, body = MessageConfig)),
 )]

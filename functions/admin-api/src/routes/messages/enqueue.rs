@@ -13,7 +13,8 @@ use crate::caller::Sender;
 /// 404 for an unknown agent; 409 for a disabled one or another agent's conversation; 413; 422 with the field at fault or
 /// for an idempotency key that was used with another body; 429 when too many messages wait. A refused call writes nothing.
 #[utoipa::path(
-    post, path = "/v1/messages", tag = "messages",
+    post, path = "/v1/messages",
+    operation_id = "enqueueMessage", tag = "messages",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(EnqueueRequest),
     responses(
         (status = 202, body = inline(EnqueueAnswer)), (status = 404, description = "not_found"),

@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is no such message.
 #[utoipa::path(
-    get, path = "/v1/messages/{messageId}", tag = "messages",
+    get, path = "/v1/messages/{messageId}",
+    operation_id = "getMessage", tag = "messages",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(MessageWithAttempts)), (status = 404, description = "not_found")),
 )]

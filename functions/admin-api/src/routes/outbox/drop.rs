@@ -11,7 +11,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 404 when nothing waits for the chat; 409 while a part of the message is being sent.
 #[utoipa::path(
-    delete, path = "/v1/outbox/{chat}", tag = "outbox",
+    delete, path = "/v1/outbox/{chat}",
+    operation_id = "dropFromOutbox", tag = "outbox",
     security(("apiKey" = ["admin"])),
     responses(
         (status = 200, body = inline(DropAnswer)), (status = 404, description = "not_found"),

@@ -13,7 +13,8 @@ const LISTING: &str = "outbox";
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/outbox", tag = "outbox",
+    get, path = "/v1/outbox",
+    operation_id = "listOutbox", tag = "outbox",
     security(("apiKey" = ["admin", "read"])), params(PageQuery),
     responses((status = 200, body = Page<OutboxBody>)),
 )]

@@ -12,7 +12,8 @@ use crate::caller::Operator;
 /// 404 when there is no such message; 409 when it has no reply, its reply does not go to Telegram or still waits, or too
 /// many messages wait for the chat. Nothing is written then.
 #[utoipa::path(
-    post, path = "/v1/messages/{messageId}/resend", tag = "outbox",
+    post, path = "/v1/messages/{messageId}/resend",
+    operation_id = "resendReply", tag = "outbox",
     security(("apiKey" = ["admin"])),
     responses(
         (status = 200, body = inline(ResendAnswer)), (status = 404, description = "not_found"),

@@ -9,7 +9,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// When they cannot be read.
 #[utoipa::path(
-    get, path = "/v1/config/policies", tag = "config",
+    get, path = "/v1/config/policies",
+    operation_id = "getPolicies", tag = "config",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(PoliciesView))),
 )]

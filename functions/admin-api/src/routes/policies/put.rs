@@ -9,7 +9,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 with the field at fault and the values that it accepts. A refused call writes nothing.
 #[utoipa::path(
-    put, path = "/v1/config/policies", tag = "config",
+    put, path = "/v1/config/policies",
+    operation_id = "setPolicies", tag = "config",
     security(("apiKey" = ["admin"])),
     request_body(content = Object, example = json!({"retry": {"maxAttempts": 3}, "poll": {"activeMs": null}})),
     responses((status = 200, body = inline(PoliciesView))),

@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 when `appName` or `confirm` is not the name of the configured app; otherwise what is missing or why the provider cannot answer.
 #[utoipa::path(
-    post, path = "/v1/provider/cleanup", tag = "provider",
+    post, path = "/v1/provider/cleanup",
+    operation_id = "cleanUpProvider", tag = "provider",
     security(("apiKey" = ["admin"])), request_body = CleanupRequest,
     responses(
         (status = 200, body = Cleanup), (status = 404, description = "not_found"),

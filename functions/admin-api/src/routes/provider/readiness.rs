@@ -9,7 +9,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// When the table or Secrets Manager cannot answer. A failure of the provider is part of the answer.
 #[utoipa::path(
-    get, path = "/v1/provider", tag = "provider",
+    get, path = "/v1/provider",
+    operation_id = "getProviderReadiness", tag = "provider",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = Readiness)),
 )]

@@ -9,7 +9,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 when the id is not valid, 404 when this deployment has no such volume, 409 while it is attached to a machine.
 #[utoipa::path(
-    delete, path = "/v1/provider/volumes/{volumeId}", tag = "provider",
+    delete, path = "/v1/provider/volumes/{volumeId}",
+    operation_id = "deleteProviderVolume", tag = "provider",
     security(("apiKey" = ["admin"])),
     responses(
         (status = 204), (status = 404, description = "not_found"),

@@ -10,7 +10,8 @@ use crate::routes::provider_config::wire;
 /// # Errors
 /// When it cannot be read.
 #[utoipa::path(
-    get, path = "/v1/config/provider", tag = "config",
+    get, path = "/v1/config/provider",
+    operation_id = "getProviderConfig", tag = "config",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = ProviderConfigView)),
 )]

@@ -11,7 +11,8 @@ use crate::routes::provider_config::wire;
 /// # Errors
 /// 422 with the field at fault. Nothing is written then.
 #[utoipa::path(
-    put, path = "/v1/config/provider", tag = "config",
+    put, path = "/v1/config/provider",
+    operation_id = "setProviderConfig", tag = "config",
     security(("apiKey" = ["admin"])), request_body = ProviderConfig,
     responses((status = 200, body = ProviderConfigView)),
 )]

@@ -11,7 +11,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 404 when there is no such message, 409 when it is done.
 #[utoipa::path(
-    post, path = "/v1/queue/{messageId}/cancel", tag = "queue",
+    post, path = "/v1/queue/{messageId}/cancel",
+    operation_id = "cancelMessage", tag = "queue",
     security(("apiKey" = ["admin"])),
     responses(
         (status = 200, body = CancelBody), (status = 202, body = CancelBody),

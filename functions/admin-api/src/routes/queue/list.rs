@@ -28,7 +28,8 @@ fn listing(query: &QueueQuery) -> String {
 /// # Errors
 /// 422 for a state that only a conversation's list can filter by, and for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/queue/messages", tag = "queue",
+    get, path = "/v1/queue/messages",
+    operation_id = "listQueueMessages", tag = "queue",
     security(("apiKey" = ["admin", "read"])), params(QueueQuery),
     responses((status = 200, body = Page<MessageBody>)),
 )]

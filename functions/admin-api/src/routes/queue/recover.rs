@@ -15,7 +15,8 @@ const LISTING: &str = "queue recover";
 /// # Errors
 /// 422 for a cursor of another listing.
 #[utoipa::path(
-    post, path = "/v1/queue/recover", tag = "queue",
+    post, path = "/v1/queue/recover",
+    operation_id = "recoverQueue", tag = "queue",
     security(("apiKey" = ["admin"])), request_body = inline(RecoverRequest),
     responses((status = 200, body = inline(RecoverAnswer))),
 )]

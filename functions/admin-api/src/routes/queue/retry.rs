@@ -13,7 +13,8 @@ use crate::caller::Operator;
 /// 404 when there is no such message, or its agent is deleted; 409 when it is no dead letter, or its agent is disabled;
 /// 429 when its conversation has too many messages waiting. Nothing is written then.
 #[utoipa::path(
-    post, path = "/v1/queue/{messageId}/retry", tag = "queue",
+    post, path = "/v1/queue/{messageId}/retry",
+    operation_id = "retryMessage", tag = "queue",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader),
     responses(
         (status = 200, body = inline(RetryAnswer)), (status = 404, description = "not_found"),

@@ -14,7 +14,8 @@ use crate::paging;
 /// # Errors
 /// 422 unless exactly one of `conversationId` and `agentKey` is given, and for a cursor of another series.
 #[utoipa::path(
-    post, path = "/v1/queue/retry", tag = "queue",
+    post, path = "/v1/queue/retry",
+    operation_id = "retryDeadLetters", tag = "queue",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(RetryAllRequest),
     responses((status = 200, body = inline(RetryAllAnswer))),
 )]

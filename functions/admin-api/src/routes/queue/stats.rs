@@ -9,7 +9,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// When they cannot be read.
 #[utoipa::path(
-    get, path = "/v1/queue/stats", tag = "queue",
+    get, path = "/v1/queue/stats",
+    operation_id = "getQueueStats", tag = "queue",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(QueueStats))),
 )]

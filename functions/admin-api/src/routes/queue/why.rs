@@ -11,7 +11,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is no such message.
 #[utoipa::path(
-    get, path = "/v1/queue/{messageId}/why", tag = "queue",
+    get, path = "/v1/queue/{messageId}/why",
+    operation_id = "explainWait", tag = "queue",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(WhyAnswer)), (status = 404, description = "not_found")),
 )]

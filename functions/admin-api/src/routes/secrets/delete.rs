@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 409 for a secret without which the deployment does not work; when Secrets Manager cannot answer.
 #[utoipa::path(
-    delete, path = "/v1/secrets/{secretRef}", tag = "secrets",
+    delete, path = "/v1/secrets/{secretRef}",
+    operation_id = "deleteSecret", tag = "secrets",
     security(("apiKey" = ["admin"])),
     responses((status = 204), (status = 409, description = "conflict")),
 )]

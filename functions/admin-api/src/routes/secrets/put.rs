@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 422 for an empty value or one of more than 64 KB.
 #[utoipa::path(
-    put, path = "/v1/secrets/{secretRef}", tag = "secrets",
+    put, path = "/v1/secrets/{secretRef}",
+    operation_id = "importSecret", tag = "secrets",
     security(("apiKey" = ["admin"])), request_body = inline(SecretRequest),
     responses((status = 200, body = inline(SecretAnswer))),
 )]

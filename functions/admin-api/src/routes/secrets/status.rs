@@ -15,7 +15,8 @@ const MAX_REFS: usize = 100;
 /// # Errors
 /// 422 for no name, too many names, or a name that breaks the rule.
 #[utoipa::path(
-    get, path = "/v1/secrets", tag = "secrets",
+    get, path = "/v1/secrets",
+    operation_id = "getSecretStatus", tag = "secrets",
     security(("apiKey" = ["admin", "read"])), params(SecretsQuery),
     responses((status = 200, body = Page<SecretBody>)),
 )]

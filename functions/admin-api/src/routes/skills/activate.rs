@@ -13,7 +13,8 @@ use crate::caller::Operator;
 /// 404 when there is no such skill or version, 409 when the skill is being deleted or the channel cannot take the
 /// release. Nothing is written then.
 #[utoipa::path(
-    post, path = "/v1/skills/{slug}/activate", tag = "skills",
+    post, path = "/v1/skills/{slug}/activate",
+    operation_id = "activateSkill", tag = "skills",
     security(("apiKey" = ["admin"])), request_body = inline(ActivateRequest),
     responses(
         (status = 200, body = SkillBody), (status = 404, description = "not_found"),

@@ -9,7 +9,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 404 when there is none; 503 when it has more versions than one call removes.
 #[utoipa::path(
-    delete, path = "/v1/skills/{slug}", tag = "skills",
+    delete, path = "/v1/skills/{slug}",
+    operation_id = "deleteSkill", tag = "skills",
     security(("apiKey" = ["admin"])),
     responses(
         (status = 204), (status = 404, description = "not_found"),

@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// 413 when the files are too large together, 422 naming the field at fault, 409 when the version is there with other
 /// files, the skill is being deleted, or the channel cannot take the release. Nothing is written then.
 #[utoipa::path(
-    post, path = "/v1/skills", tag = "skills",
+    post, path = "/v1/skills",
+    operation_id = "deploySkill", tag = "skills",
     security(("apiKey" = ["admin"])), request_body = inline(DeployRequest),
     responses(
         (status = 201, body = inline(DeployAnswer)), (status = 409, description = "conflict"),

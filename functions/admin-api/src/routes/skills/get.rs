@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is none.
 #[utoipa::path(
-    get, path = "/v1/skills/{slug}", tag = "skills",
+    get, path = "/v1/skills/{slug}",
+    operation_id = "getSkill", tag = "skills",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = SkillBody), (status = 404, description = "not_found")),
 )]

@@ -13,7 +13,8 @@ const LISTING: &str = "skills";
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/skills", tag = "skills",
+    get, path = "/v1/skills",
+    operation_id = "listSkills", tag = "skills",
     security(("apiKey" = ["admin", "read"])), params(PageQuery),
     responses((status = 200, body = Page<SkillBody>)),
 )]

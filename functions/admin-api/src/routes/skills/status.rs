@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// 404 when there is none, 409 when it is being deleted or a channel cannot take it back. Nothing is written then.
 #[utoipa::path(
-    put, path = "/v1/skills/{slug}/status", tag = "skills",
+    put, path = "/v1/skills/{slug}/status",
+    operation_id = "setSkillStatus", tag = "skills",
     security(("apiKey" = ["admin"])), request_body = inline(SkillStatusRequest),
     responses(
         (status = 200, body = SkillBody), (status = 404, description = "not_found"),

@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when there is none.
 #[utoipa::path(
-    get, path = "/v1/skills/{slug}/versions/{version}", tag = "skills",
+    get, path = "/v1/skills/{slug}/versions/{version}",
+    operation_id = "getSkillVersion", tag = "skills",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(VersionWithFiles)), (status = 404, description = "not_found")),
 )]

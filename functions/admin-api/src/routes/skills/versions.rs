@@ -12,7 +12,8 @@ use crate::paging;
 /// # Errors
 /// 404 when there is no such skill, 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/skills/{slug}/versions", tag = "skills",
+    get, path = "/v1/skills/{slug}/versions",
+    operation_id = "listSkillVersions", tag = "skills",
     security(("apiKey" = ["admin", "read"])), params(PageQuery),
     responses((status = 200, body = Page<VersionBody>), (status = 404, description = "not_found")),
 )]

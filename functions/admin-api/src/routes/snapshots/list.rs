@@ -13,7 +13,8 @@ use crate::paging;
 /// # Errors
 /// 404 when there is no such conversation.
 #[utoipa::path(
-    get, path = "/v1/conversations/{conversationId}/snapshots", tag = "snapshots",
+    get, path = "/v1/conversations/{conversationId}/snapshots",
+    operation_id = "listSnapshots", tag = "snapshots",
     security(("apiKey" = ["admin", "read"])), params(SnapshotsQuery),
     responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
 )]

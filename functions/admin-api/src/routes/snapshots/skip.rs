@@ -11,7 +11,8 @@ use crate::caller::Operator;
 /// 404 when there is no such snapshot of this conversation; 409 when it is not ready; 422 for a reason that is blank or too
 /// long.
 #[utoipa::path(
-    post, path = "/v1/conversations/{conversationId}/snapshots/{snapshotId}/skip", tag = "snapshots",
+    post, path = "/v1/conversations/{conversationId}/snapshots/{snapshotId}/skip",
+    operation_id = "skipSnapshot", tag = "snapshots",
     security(("apiKey" = ["admin"])), request_body = inline(SkipSnapshotRequest),
     responses(
         (status = 200, body = SnapshotBody), (status = 404, description = "not_found"),

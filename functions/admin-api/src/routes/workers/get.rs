@@ -10,7 +10,8 @@ use crate::caller::Viewer;
 /// # Errors
 /// 404 when no worker has or had this id.
 #[utoipa::path(
-    get, path = "/v1/workers/{workerId}", tag = "workers",
+    get, path = "/v1/workers/{workerId}",
+    operation_id = "getWorker", tag = "workers",
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = WorkerBody), (status = 404, description = "not_found")),
 )]

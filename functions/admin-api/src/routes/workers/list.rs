@@ -14,7 +14,8 @@ const LISTING: &str = "workers";
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/workers", tag = "workers",
+    get, path = "/v1/workers",
+    operation_id = "listWorkers", tag = "workers",
     security(("apiKey" = ["admin", "read"])), params(PageQuery),
     responses((status = 200, body = inline(WorkersAnswer))),
 )]

@@ -10,7 +10,8 @@ use crate::caller::Operator;
 /// # Errors
 /// When the table cannot be read or written.
 #[utoipa::path(
-    post, path = "/v1/workers/reconcile", tag = "workers",
+    post, path = "/v1/workers/reconcile",
+    operation_id = "reconcileWorkers", tag = "workers",
     security(("apiKey" = ["admin"])), params(ReconcileQuery),
     responses((status = 200, body = Report), (status = 202, body = LeftToAnother)),
 )]

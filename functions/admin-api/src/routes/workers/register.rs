@@ -15,7 +15,8 @@ use crate::caller::Operator;
 /// 404 for an unknown conversation, 409 when the id is or was in use, or the conversation has an owner or belongs to
 /// another agent; 422 when the idempotency key was used with another request.
 #[utoipa::path(
-    post, path = "/v1/workers", tag = "workers",
+    post, path = "/v1/workers",
+    operation_id = "registerWorker", tag = "workers",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(RegisterRequest),
     responses(
         (status = 201, body = inline(RegisterAnswer)), (status = 404, description = "not_found"),

@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 422 for an id that breaks its rule.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/onboarding", tag = "pairing",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/onboarding",
+    operation_id = "getUserAgentOnboardingState", tag = "pairing",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = OnboardingBody)),
 )]

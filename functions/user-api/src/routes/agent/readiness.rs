@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 for an unknown agent.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/readiness", tag = "agents",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/readiness",
+    operation_id = "getUserAgentReadiness", tag = "agents",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = AgentReadiness), (status = 404, description = "not_found")),
 )]

@@ -9,7 +9,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user has no active binding.
 #[utoipa::path(
-    delete, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
+    delete, path = "/v1/users/{consumerUserId}/binding",
+    operation_id = "revokeUserBinding", tag = "bindings",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 204), (status = 404, description = "not_found")),
 )]

@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user has no active binding.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
+    get, path = "/v1/users/{consumerUserId}/binding",
+    operation_id = "getUserBinding", tag = "bindings",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = BindingBody), (status = 404, description = "not_found")),
 )]

@@ -12,7 +12,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/bindings", tag = "bindings",
+    get, path = "/v1/users/{consumerUserId}/bindings",
+    operation_id = "listUserBindings", tag = "bindings",
     security(("apiKey" = ["admin", "app"])), params(PageQuery),
     responses((status = 200, body = Page<BindingBody>)),
 )]

@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 for an unknown agent, 409 for a disabled one or when the bot is not the agent's, 422 naming the field at fault.
 #[utoipa::path(
-    put, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
+    put, path = "/v1/users/{consumerUserId}/binding",
+    operation_id = "bindUserAgent", tag = "bindings",
     security(("apiKey" = ["admin", "app"])), request_body = inline(BindingRequest),
     responses(
         (status = 200, body = BindingBody), (status = 404, description = "not_found"),

@@ -12,7 +12,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user and the agent have no conversation, and the user is not bound to the agent.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation", tag = "conversations",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation",
+    operation_id = "getConversationViewForUserAgent", tag = "conversations",
     security(("apiKey" = ["admin", "app"])), params(UserConversationQuery),
     responses((status = 200, body = inline(UserConversation)), (status = 404, description = "not_found")),
 )]

@@ -15,7 +15,8 @@ use crate::caller::ConsumerApp;
 /// the field at fault or for an idempotency key that was used with another body, 429 when too many messages wait. A
 /// refused call writes nothing.
 #[utoipa::path(
-    post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages", tag = "messages",
+    post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages",
+    operation_id = "sendMessageToUserAgent", tag = "messages",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(SendRequest),
     responses(
         (status = 202, body = inline(SendAnswer)), (status = 404, description = "not_found"),

@@ -11,7 +11,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user has no such message; 409 when it is done.
 #[utoipa::path(
-    delete, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages",
+    delete, path = "/v1/users/{consumerUserId}/messages/{messageId}",
+    operation_id = "cancelUserMessage", tag = "messages",
     security(("apiKey" = ["admin", "app"])),
     responses(
         (status = 200, body = CancelBody), (status = 202, body = CancelBody),

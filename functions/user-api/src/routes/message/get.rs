@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user has no such message.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages",
+    get, path = "/v1/users/{consumerUserId}/messages/{messageId}",
+    operation_id = "getUserMessage", tag = "messages",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = MessageBody), (status = 404, description = "not_found")),
 )]

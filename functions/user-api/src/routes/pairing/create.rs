@@ -15,7 +15,8 @@ use crate::caller::ConsumerApp;
 /// 404 for an unknown agent, 409 when the agent is disabled, has no bot, or the webhook of its bot is not ready, 422 naming
 /// the field at fault, or when the idempotency key came with another request.
 #[utoipa::path(
-    post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing", tag = "pairing",
+    post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing",
+    operation_id = "createUserAgentPairing", tag = "pairing",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(PairingRequest),
     responses(
         (status = 201, body = NewPairing), (status = 404, description = "not_found"),

@@ -11,7 +11,8 @@ use crate::routes::pairing::create::made;
 /// 404 for an unknown agent, 409 when the agent is disabled, has no bot, or the webhook of its bot is not ready, 422 naming
 /// the field at fault, or when the idempotency key came with another request.
 #[utoipa::path(
-    post, path = "/v1/pairing-codes", tag = "pairing",
+    post, path = "/v1/pairing-codes",
+    operation_id = "createPairingCode", tag = "pairing",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(PairingCodeRequest),
     responses(
         (status = 201, body = NewPairing), (status = 404, description = "not_found"),

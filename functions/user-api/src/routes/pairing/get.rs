@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when there is none, or it expired more than a day ago.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing", tag = "pairing",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing",
+    operation_id = "getUserAgentPairingStatus", tag = "pairing",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = PairingBody), (status = 404, description = "not_found")),
 )]

@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when there is no such code, or it expired more than a day ago.
 #[utoipa::path(
-    get, path = "/v1/pairing-codes/{pairingCode}", tag = "pairing",
+    get, path = "/v1/pairing-codes/{pairingCode}",
+    operation_id = "getPairingCodeStatus", tag = "pairing",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = PairingBody), (status = 404, description = "not_found")),
 )]

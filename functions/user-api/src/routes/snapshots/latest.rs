@@ -10,7 +10,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when there is none.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest", tag = "snapshots",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest",
+    operation_id = "getLatestSnapshotForUserAgent", tag = "snapshots",
     security(("apiKey" = ["admin", "app"])),
     responses((status = 200, body = SnapshotBody), (status = 404, description = "not_found")),
 )]

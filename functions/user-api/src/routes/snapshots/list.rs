@@ -13,7 +13,8 @@ use crate::caller::ConsumerApp;
 /// # Errors
 /// 404 when the user and the agent have no conversation.
 #[utoipa::path(
-    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots", tag = "snapshots",
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots",
+    operation_id = "listSnapshotsForUserAgent", tag = "snapshots",
     security(("apiKey" = ["admin", "app"])), params(SnapshotsQuery),
     responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
 )]

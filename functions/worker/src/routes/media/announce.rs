@@ -13,7 +13,8 @@ use crate::caller::Caller;
 /// # Errors
 /// 409 `conflict` when the caller has no conversation, 422 that names the invalid field.
 #[utoipa::path(
-    post, path = "/v1/worker/media", tag = "worker",
+    post, path = "/v1/worker/media",
+    operation_id = "workerAnnounceMedia", tag = "worker",
     security(("workerToken" = [])), request_body = inline(AnnounceFileRequest),
     responses(
         (status = 201, body = inline(AnnounceFileAnswer)),

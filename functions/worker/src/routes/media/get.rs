@@ -11,7 +11,8 @@ use crate::caller::Caller;
 /// # Errors
 /// 409 when the worker has no conversation; 404 when the file belongs to another conversation, was not uploaded, or was deleted.
 #[utoipa::path(
-    get, path = "/v1/worker/media/{storageId}", tag = "worker",
+    get, path = "/v1/worker/media/{storageId}",
+    operation_id = "workerGetMedia", tag = "worker",
     security(("workerToken" = [])),
     responses(
         (status = 200, body = inline(StoredFile)), (status = 404, description = "not_found"),

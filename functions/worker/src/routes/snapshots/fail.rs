@@ -12,7 +12,8 @@ use crate::caller::Caller;
 /// # Errors
 /// 404 when the snapshot is not the caller's, 409 `conflict` when it is already ready.
 #[utoipa::path(
-    post, path = "/v1/worker/snapshots/{snapshotId}/fail", tag = "worker",
+    post, path = "/v1/worker/snapshots/{snapshotId}/fail",
+    operation_id = "workerFailSnapshot", tag = "worker",
     security(("workerToken" = [])), request_body = inline(FailSnapshotRequest),
     responses(
         (status = 200, body = inline(FailSnapshotAnswer)), (status = 404, description = "not_found"),

@@ -13,7 +13,8 @@ use crate::caller::Caller;
 /// 404 when the snapshot is not the caller's, 409 `stale_snapshot` when the conversation has moved on since, 409
 /// `conflict` when the uploaded object is missing or is not the announced one.
 #[utoipa::path(
-    post, path = "/v1/worker/snapshots/{snapshotId}/finalize", tag = "worker",
+    post, path = "/v1/worker/snapshots/{snapshotId}/finalize",
+    operation_id = "workerFinalizeSnapshot", tag = "worker",
     security(("workerToken" = [])),
     responses(
         (status = 200, body = inline(FinalizedSnapshot)), (status = 404, description = "not_found"),

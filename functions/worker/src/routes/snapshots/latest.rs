@@ -13,7 +13,8 @@ use crate::caller::Caller;
 /// # Errors
 /// 404 when the conversation is not the caller's.
 #[utoipa::path(
-    get, path = "/v1/worker/snapshots/latest", tag = "worker",
+    get, path = "/v1/worker/snapshots/latest",
+    operation_id = "workerLatestSnapshot", tag = "worker",
     security(("workerToken" = [])), params(LatestSnapshotQuery),
     responses(
         (status = 200, body = inline(LatestSnapshot)), (status = 204),

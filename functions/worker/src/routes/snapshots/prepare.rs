@@ -13,7 +13,8 @@ use crate::caller::Caller;
 /// 404 when the conversation is not the caller's, 409 `conflict` when the caller has claimed no message of it, 503
 /// while a message runs.
 #[utoipa::path(
-    post, path = "/v1/worker/snapshots", tag = "worker",
+    post, path = "/v1/worker/snapshots",
+    operation_id = "workerPrepareSnapshot", tag = "worker",
     security(("workerToken" = [])), request_body = inline(PrepareSnapshotRequest),
     responses(
         (status = 201, body = inline(PreparedSnapshot)), (status = 404, description = "not_found"),

@@ -13,7 +13,8 @@ use crate::caller::Caller;
 /// # Errors
 /// 404 when the conversation is not the caller's, 409 `conflict` when the snapshot is not ready.
 #[utoipa::path(
-    post, path = "/v1/worker/snapshots/{snapshotId}/skip", tag = "worker",
+    post, path = "/v1/worker/snapshots/{snapshotId}/skip",
+    operation_id = "workerSkipSnapshot", tag = "worker",
     security(("workerToken" = [])), request_body = inline(FailSnapshotRequest),
     responses(
         (status = 200, body = inline(FailSnapshotAnswer)), (status = 404, description = "not_found"),

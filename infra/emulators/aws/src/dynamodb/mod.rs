@@ -146,6 +146,32 @@ impl Engine {
         Ok(swept)
     }
 
+    /// Returns everything that the database holds: the items, and the stream records of all changes that no trim has
+    /// removed. It is for tests that search for something that must not be stored.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn stored_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let state = self.state();
+        let connection = state.storage.conn();
+        let mut tables = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
+        let tables: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut stored = Vec::new();
+        for table in tables {
+            let mut rows = connection.prepare(&format!("SELECT * FROM \"{table}\""))?;
+            let columns = rows.column_count();
+            let mut rows = rows.query([])?;
+            while let Some(row) = rows.next()? {
+                for column in 0..columns {
+                    // Numbers have no bytes.
+                    stored.extend_from_slice(row.get_ref(column)?.as_bytes().unwrap_or_default());
+                    stored.push(b'\n');
+                }
+            }
+        }
+        Ok(stored)
+    }
+
     async fn run<T: Send + 'static>(&self, task: impl FnOnce(Self) -> T + Send + 'static) -> T {
         let engine = self.clone();
         if self.shared.file.is_none() {

@@ -91,6 +91,11 @@ impl Objects {
         Ok(Self { dir: dir.into(), buckets: Arc::new(buckets), _temporary: None })
     }
 
+    /// The folder with one folder for each bucket.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Answers one request as S3 does, path-style.
     pub(super) async fn call(&self, request: Request<Body>, credentials: &Credentials) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
