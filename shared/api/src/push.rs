@@ -1,8 +1,6 @@
 //! Push templates, push jobs and their dispatches.
 
-use af_domain::ids::{
-    AgentKey, BroadcastId, CompanyId, ConsumerUserId, PushJobId, PushTemplateId, PushTemplateKey,
-};
+use af_domain::ids::{AgentKey, CompanyId, ConsumerUserId, PushTemplateId, PushTemplateKey};
 use af_domain::push::{Dispatch, DispatchSource, PushJob, PushTemplate};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,6 +13,10 @@ use crate::schedule::{PeriodicityName, ScheduleBody};
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "title": "Morning", "text": "What is due today?", "timezone": "Europe/Rome",
+    "schedule": {"kind": "daily", "time": "09:30"},
+}))]
 pub struct PushJobRequest {
     /// The company of the job; by default `default`. A template must be of the same company.
     #[schema(value_type = Option<String>, example = "acme")]
@@ -175,21 +177,15 @@ impl From<Dispatch> for PushDispatchBody {
     }
 }
 
-/// The selection of a list of dispatches: a push job, a broadcast, or a user and an agent.
+/// The agent and the user of a list of dispatches.
 #[serde_with::skip_serializing_none]
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[derive(Debug, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PushDispatchQuery {
-    /// Those of this push job.
-    #[param(value_type = Option<String>)]
-    pub job_id: Option<Id<PushJobId>>,
-    /// Those of this broadcast.
-    #[param(value_type = Option<String>)]
-    pub broadcast_id: Option<Id<BroadcastId>>,
     /// Those to this agent. Without a user, those of broadcasts to an agent without users.
-    #[param(value_type = Option<String>)]
-    pub agent_key: Option<Id<AgentKey>>,
+    #[param(value_type = String)]
+    pub agent_key: Id<AgentKey>,
     /// Those to this user of the agent.
     #[param(value_type = Option<String>)]
     pub consumer_user_id: Option<Id<ConsumerUserId>>,

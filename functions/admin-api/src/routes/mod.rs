@@ -18,6 +18,7 @@ mod bindings {
 }
 mod broadcasts {
     pub mod cancel;
+    pub mod dispatches;
     pub mod get;
     pub mod list;
     pub mod send;
@@ -72,6 +73,7 @@ mod push_dispatches {
 }
 mod push_jobs {
     pub mod dispatch;
+    pub mod dispatches;
     pub mod list;
 }
 mod push_templates {
@@ -129,6 +131,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(broadcasts::list::list, broadcasts::send::send))
         .routes(routes!(broadcasts::get::get))
         .routes(routes!(broadcasts::cancel::cancel))
+        .routes(routes!(broadcasts::dispatches::list))
         .routes(routes!(conversations::get::get))
         .routes(routes!(conversations::free::free))
         .routes(routes!(snapshots::list::list))
@@ -153,6 +156,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(push_dispatches::list::list))
         .routes(routes!(push_jobs::list::list))
         .routes(routes!(push_jobs::dispatch::dispatch))
+        .routes(routes!(push_jobs::dispatches::list))
         .routes(routes!(push_templates::list::list, push_templates::create::create))
         .routes(routes!(push_templates::get::get, push_templates::put::put, push_templates::delete::delete))
         .routes(routes!(queue::stats::stats))

@@ -4,18 +4,20 @@ use af_api::id::Id;
 use af_api::pages::{Limit, Page, PageQuery};
 use af_api::push::{
     CompanyQuery, DispatchRunBody, PushDispatchBody, PushDispatchQuery, PushJobBody, PushJobRequest,
-    PushTemplateBody, PushTemplateRequest,
 };
-use af_api::schedule::ScheduleBody;
-use af_domain::ids::{
-    AgentKey, BroadcastId, CompanyId, ConsumerUserId, PushJobId, PushTemplateId, PushTemplateKey,
-};
-use af_domain::push::{Periodicity, Schedule};
+use af_domain::ids::{AgentKey, BroadcastId, CompanyId, ConsumerUserId, PushJobId, PushTemplateId};
+use af_domain::push::Schedule;
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::api::{Answer, Api, segment};
 use crate::output;
+
+mod schedule;
+mod templates;
+
+use schedule::{schedule, schedule_of};
+use templates::Templates;
 
 /// Push.
 #[derive(Debug, Subcommand)]
@@ -49,51 +51,6 @@ pub enum Push {
     },
     /// Dispatch the push jobs that are due now, as the schedule does
     Run,
-}
-
-/// Push templates.
-#[derive(Debug, Subcommand)]
-pub enum Templates {
-    /// List the templates of a company
-    List {
-        /// The company
-        #[arg(long)]
-        company: Option<CompanyId>,
-        /// Most templates on the page, 1 to 200
-        #[arg(long, default_value_t)]
-        limit: Limit,
-        /// Where the previous page ended
-        #[arg(long)]
-        cursor: Option<String>,
-    },
-    /// Create a template
-    ///
-    /// Example: agent-factory push templates create morning --title Morning --text 'What is due today?' --time 'daily 09:30'
-    #[command(verbatim_doc_comment)]
-    Create {
-        /// The key, unique within the company
-        key: PushTemplateKey,
-        /// The company
-        #[arg(long)]
-        company: Option<CompanyId>,
-        /// The title of its jobs
-        #[arg(long)]
-        title: String,
-        /// The text of its jobs
-        #[arg(long)]
-        text: String,
-        /// A suggested schedule: "daily 09:30", "weekly 1 09:30", "monthly last 09:30"; may be repeated
-        #[arg(long = "time", value_parser = schedule)]
-        times: Vec<Schedule>,
-    },
-    /// Delete a template; its jobs are kept
-    Delete {
-        /// The key
-        key: PushTemplateKey,
-        /// The company
-        #[arg(long, default_value = "default")]
-        company: CompanyId,
-    },
 }
 
 /// Push jobs.
@@ -193,30 +150,26 @@ fn jobs_of(user: &ConsumerUserId, agent: &AgentKey) -> String {
     format!("/v1/users/{}/agents/{}/push-jobs", segment(user.as_str()), segment(agent.as_str()))
 }
 
-/// Reads a schedule of the command line.
-fn schedule(text: &str) -> Result<Schedule, String> {
-    Schedule::parse(text).ok_or_else(|| {
-        "must be \"manual\", \"daily HH:mm\", \"weekly <1-7> HH:mm\" or \"monthly <1-31|last> HH:mm\"; a job cannot \
-         repeat by the minute"
-            .to_owned()
-    })
-}
-
 impl Push {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
             Push::Templates(templates) => templates.run(api).await,
             Push::Jobs(jobs) => jobs.run(api).await,
             Push::Dispatches { job, broadcast, agent, user, limit, cursor } => {
-                let query = PushDispatchQuery {
-                    job_id: job.map(Id),
-                    broadcast_id: broadcast.map(Id),
-                    agent_key: agent.map(Id),
-                    consumer_user_id: user.map(Id),
-                    limit,
-                    cursor,
+                let page = PageQuery { limit, cursor: cursor.clone() };
+                let listed: Answer<Page<PushDispatchBody>> = match (job, broadcast, agent) {
+                    (Some(job), ..) => api.find(&format!("/v1/push-jobs/{job}/dispatches"), &page).await?,
+                    (None, Some(broadcast), _) => {
+                        api.find(&format!("/v1/broadcasts/{broadcast}/dispatches"), &page).await?
+                    }
+                    (None, None, Some(agent)) => {
+                        let consumer_user_id = user.map(Id);
+                        let query =
+                            PushDispatchQuery { agent_key: Id(agent), consumer_user_id, limit, cursor };
+                        api.find("/v1/push-dispatches", &query).await?
+                    }
+                    (None, None, None) => anyhow::bail!("name --job, --broadcast or --agent"),
                 };
-                let listed: Answer<Page<PushDispatchBody>> = api.find("/v1/push-dispatches", &query).await?;
                 listed.print(dispatches);
                 Ok(())
             }
@@ -226,44 +179,6 @@ impl Push {
                 Ok(())
             }
         }
-    }
-}
-
-impl Templates {
-    async fn run(self, api: &Api) -> anyhow::Result<()> {
-        match self {
-            Templates::List { company, limit, cursor } => {
-                let query = CompanyQuery { company_id: company.map(Id), limit, cursor };
-                let listed: Answer<Page<PushTemplateBody>> = api.find("/v1/push-templates", &query).await?;
-                listed.print(|page| {
-                    output::page(
-                        &["id", "title", "periodicity", "suggested times", "enabled"],
-                        page,
-                        template,
-                    );
-                });
-            }
-            Templates::Create { key, company, title, text, times } => {
-                let periodicity = times.first().map_or(Periodicity::Manual, Schedule::periodicity);
-                let request = PushTemplateRequest {
-                    company_id: company.map(Id),
-                    template_key: Id(key),
-                    title,
-                    text,
-                    periodicity: periodicity.into(),
-                    suggested_times: times.into_iter().map(ScheduleBody::from).collect(),
-                    enabled: None,
-                };
-                let made: Answer<PushTemplateBody> = api.post("/v1/push-templates", &request).await?;
-                made.print(|made| output::line(&format!("push template {} is created", made.template_id)));
-            }
-            Templates::Delete { key, company } => {
-                let (company, key) = (segment(company.as_str()), segment(key.as_str()));
-                api.delete(&format!("/v1/push-templates/{company}/{key}")).await?;
-                output::line(&format!("push template {key} is deleted"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -322,22 +237,6 @@ async fn set_enabled(api: &Api, at: &At, enabled: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The schedule as the command line takes it.
-fn schedule_of(body: &ScheduleBody) -> String {
-    body.schedule("").map_or_else(|refusal| refusal.detail, |schedule| schedule.to_string())
-}
-
-fn template(template: PushTemplateBody) -> Vec<String> {
-    let times: Vec<_> = template.suggested_times.iter().map(schedule_of).collect();
-    vec![
-        template.template_id,
-        template.title,
-        Periodicity::from(template.periodicity).as_str().to_owned(),
-        output::or_dash(Some(times.join(", ")).filter(|times| !times.is_empty())),
-        template.enabled.to_string(),
-    ]
-}
-
 fn row(job: PushJobBody) -> Vec<String> {
     let schedule = schedule_of(&job.schedule);
     vec![
@@ -394,20 +293,4 @@ fn ran(done: DispatchRunBody) {
         ("errors", Some(done.errors.to_string())),
         ("unfinished", Some(done.unfinished.to_string())),
     ]);
-}
-
-#[cfg(test)]
-mod tests {
-    use af_api::schedule::ScheduleBody;
-
-    use super::{schedule, schedule_of};
-
-    #[test]
-    fn a_schedule_is_shown_as_the_command_line_takes_it() {
-        for text in ["manual", "daily 09:30", "weekly 1 09:30", "monthly 31 09:30", "monthly last 09:30"] {
-            assert_eq!(schedule_of(&ScheduleBody::from(schedule(text).unwrap())), text);
-        }
-        let refused = schedule("*/5 * * * *").unwrap_err();
-        assert!(refused.contains("cannot repeat by the minute"), "{refused}");
-    }
 }

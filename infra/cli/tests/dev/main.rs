@@ -12,6 +12,7 @@ mod idle;
 mod message_order;
 mod outbox;
 mod pairing;
+mod push;
 mod real_bot;
 mod replies;
 mod shutdown;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p, `b` for read or app; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 92] = [
+const ROUTES: [(&str, &str, char); 94] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -96,6 +96,8 @@ const ROUTES: [(&str, &str, char); 92] = [
     ("GET", "/v1/push-jobs", 'r'),
     ("POST", "/v1/push-jobs/dispatch", 'a'),
     ("GET", "/v1/push-dispatches", 'r'),
+    ("GET", "/v1/push-jobs/01KE3N4AZ0000000000000000A/dispatches", 'r'),
+    ("GET", "/v1/broadcasts/01KE3N4AZ0000000000000000A/dispatches", 'r'),
     ("GET", "/v1/broadcasts", 'r'),
     ("POST", "/v1/broadcasts", 'a'),
     ("GET", "/v1/broadcasts/01KE3N4AZ0000000000000000A", 'r'),

@@ -33,7 +33,7 @@ async fn a_broadcast_is_accepted_at_once_and_ends_with_one_dispatch_for_each_tar
     );
     assert!(done["completedAt"].is_u64());
     assert_eq!(world.api.get(BROADCASTS).send().await.body_of(200), json!({"items": [done]}));
-    let query = format!("/v1/push-dispatches?broadcastId={}", sent["broadcastId"].as_str().unwrap());
+    let query = format!("{path}/dispatches");
     let records = world.api.get(&query).send().await.body_of(200);
     assert_eq!(records["items"].as_array().unwrap().len(), 3);
     let anns = world.api.get("/v1/users/ann/agents/support/push-dispatches").send().await.body_of(200);
