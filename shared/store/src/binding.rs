@@ -69,12 +69,14 @@ impl Store {
         Ok(Page { items, next })
     }
 
-    /// Returns the active bindings of these users, strongly consistent.
+    /// Returns the active bindings of these users, strongly consistent. A malformed binding is left out, like a missing one,
+    /// so that it does not hide the others.
     pub async fn bindings_of_users<'a>(
         &self,
         users: impl Iterator<Item = &'a ConsumerUserId>,
     ) -> Result<Vec<Binding>> {
-        self.batch_get(users.map(keys::binding), true).await?.iter().map(binding_from).collect()
+        let items = self.batch_get(users.map(keys::binding), true).await?;
+        Ok(items.iter().filter_map(|item| binding_from(item).ok()).collect())
     }
 
     /// Returns one page of the users with an active binding to an agent, ordered by id, starting after `after`. The read is

@@ -163,3 +163,23 @@ async fn a_broadcast_without_a_possible_message_has_failed() {
     assert_eq!(failed.status, BroadcastStatus::Failed);
     assert_eq!(failed.counts, BroadcastCounts { targets: 1, enqueued: 0, failed: 1 });
 }
+
+#[tokio::test]
+async fn a_malformed_conversation_fails_its_target_and_not_the_broadcast() {
+    let world = world_with_users(3).await;
+    let conversation = af_domain::agent::conversation_of(&agent(), &push::user(1)).unwrap();
+    world.enqueue(&conversation, None).await;
+    let key = af_store::keys::conversation(&conversation_key(&conversation));
+    let request = serde_json::json!({
+        "TableName": world.bundle.template.tables[0].name,
+        "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}},
+        "UpdateExpression": "SET #a = :a", "ExpressionAttributeNames": {"#a": "ag"},
+        "ExpressionAttributeValues": {":a": {"S": "no agent key"}},
+    });
+    assert_eq!(world.bundle.aws.engine().call("UpdateItem", request).await.status, 200);
+    let id = send(&world).await;
+    run(&world.app).await;
+    let done = current(&world, &id).await;
+    assert_eq!(done.status, BroadcastStatus::Done);
+    assert_eq!(done.counts, BroadcastCounts { targets: 3, enqueued: 2, failed: 1 });
+}

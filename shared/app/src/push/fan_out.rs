@@ -1,11 +1,13 @@
 //! The fan-out of a broadcast: page by page, once for each target.
 
 use af_domain::agent::Binding;
+use af_domain::policy::Policies;
 use af_domain::push::{
-    Broadcast, BroadcastCounts, BroadcastTarget, Dispatch, DispatchSource, DispatchStatus, PushMode,
-    conversation_without_user,
+    Broadcast, BroadcastCounts, BroadcastTarget, Dispatch, DispatchSource, DispatchStatus, MAX_ERROR_CHARS,
+    PushMode, conversation_without_user,
 };
 use af_domain::time::Millis;
+use af_store::StoreError;
 use af_store::push::{Advanced, Progress, RunningBroadcast, TargetSent};
 use futures::{StreamExt, TryStreamExt};
 
@@ -14,7 +16,7 @@ use super::message::{Push, reason_of, to_agent, to_user};
 use super::targets;
 use crate::intake::enqueue::refusal_of;
 use crate::settings::policies;
-use crate::{App, Result};
+use crate::{App, AppError, Result};
 
 /// How long other dispatchers leave a broadcast alone after a page. A page takes seconds.
 const HOLD: Millis = Millis::from_secs(60);
@@ -76,7 +78,8 @@ const fn sum(one: &BroadcastCounts, other: &BroadcastCounts) -> BroadcastCounts 
     }
 }
 
-/// Sends to one target and returns how its dispatch ended, now or in an earlier run.
+/// Sends to one target and returns how its dispatch ended, now or in an earlier run. Malformed items of one target do not
+/// stop the broadcast.
 async fn send(
     app: &App,
     broadcast: &Broadcast,
@@ -85,19 +88,6 @@ async fn send(
 ) -> Result<DispatchStatus> {
     let policies = policies::for_agent(app, &target.agent).await?;
     let (run, now) = (target.run_key(&broadcast.id), app.now());
-    let push = Push {
-        run: run.clone(),
-        mode: PushMode::Broadcast,
-        origin: ("broadcastId", broadcast.id.to_string()),
-        text: broadcast.message_text(),
-    };
-    let message = match &binding {
-        Some(binding) => to_user(app, binding, push, now, &policies).await?,
-        None => {
-            let conversation = conversation_without_user(&target.agent)?;
-            to_agent(app, &target.agent, conversation, push, now, &policies).await?
-        }
-    };
     let failed = |reason: String| Dispatch {
         source: DispatchSource::Broadcast(broadcast.id.clone()),
         run_key: run.clone(),
@@ -109,21 +99,55 @@ async fn send(
         error: Some(reason),
         created_at: now,
     };
-    let reason = match message {
-        Ok(message) => {
-            let id = message.entry.message.clone();
-            let status = DispatchStatus::Enqueued;
-            let record = Dispatch { status, message: Some(id), error: None, ..failed(String::new()) };
-            match app.store.send_to_target_if_absent(&record, Some(&message), &policies).await? {
-                TargetSent::Done => return Ok(status),
-                TargetSent::Known(status) => return Ok(status),
-                TargetSent::Refused(refused) => reason_of(refusal_of(&refused, &message, &policies))?,
-            }
+    let push = Push {
+        run: run.clone(),
+        mode: PushMode::Broadcast,
+        origin: ("broadcastId", broadcast.id.to_string()),
+        text: broadcast.message_text(),
+    };
+    let record = Dispatch { status: DispatchStatus::Enqueued, error: None, ..failed(String::new()) };
+    let sent = match enqueue(app, record, binding.as_ref(), push, &policies).await {
+        Err(AppError::Store(error @ StoreError::Malformed { .. })) => {
+            let (broadcast, agent) = (&broadcast.id, &target.agent);
+            tracing::error!(%broadcast, %agent, %error, "a target of a broadcast has a malformed item");
+            Err(error.to_string().chars().take(MAX_ERROR_CHARS).collect())
         }
+        sent => sent?,
+    };
+    let reason = match sent {
+        Ok(status) => return Ok(status),
         Err(reason) => reason,
     };
     Ok(match app.store.send_to_target_if_absent(&failed(reason), None, &policies).await? {
         TargetSent::Known(status) => status,
         TargetSent::Done | TargetSent::Refused(_) => DispatchStatus::Failed,
+    })
+}
+
+/// Enqueues the message of a target and stores its record. Returns the reason if there is no message.
+async fn enqueue(
+    app: &App,
+    record: Dispatch,
+    binding: Option<&Binding>,
+    push: Push,
+    policies: &Policies,
+) -> Result<Result<DispatchStatus, String>> {
+    let now = record.created_at;
+    let message = match binding {
+        Some(binding) => to_user(app, binding, push, now, policies).await?,
+        None => {
+            let conversation = conversation_without_user(&record.agent)?;
+            to_agent(app, &record.agent, conversation, push, now, policies).await?
+        }
+    };
+    let message = match message {
+        Ok(message) => message,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let record = Dispatch { message: Some(message.entry.message.clone()), ..record };
+    Ok(match app.store.send_to_target_if_absent(&record, Some(&message), policies).await? {
+        TargetSent::Done => Ok(record.status),
+        TargetSent::Known(status) => Ok(status),
+        TargetSent::Refused(refused) => Err(reason_of(refusal_of(&refused, &message, policies))?),
     })
 }
