@@ -17,6 +17,7 @@ use af_emulator_aws::{Engine, LocalAws, Meter, Objects, Secrets, TableDefinition
 use af_providers::Providers;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
+use af_runtime::time::Waits;
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::template::Template;
 use aws_smithy_types::retry::RetryConfig;
@@ -140,6 +141,7 @@ impl Bundle {
             clock: Arc::new(self.clock.clone()),
             entropy: self.entropy.clone(),
             providers: self.providers.clone(),
+            waits: Waits::by(self.clock.clone()),
         }
     }
 

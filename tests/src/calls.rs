@@ -6,7 +6,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use af_sam::gateway::{Route, router};
+use af_local::streamed_routes;
+use af_sam::gateway::{AnswerMode, Route, router};
 use af_sam::template::EventDef;
 
 use crate::bundle::Bundle;
@@ -55,13 +56,19 @@ impl Api {
                 "worker" => af_worker::build(&boot).await,
                 "user-api" => af_user_api::build(&boot).await,
                 "admin-api" => af_admin_api::build(&boot).await,
+                "stream" => af_stream::build(&boot).await,
                 _ => continue,
             };
             let built = built.unwrap_or_else(|e| panic!("{} does not start: {e}", function.binary));
             for event in &function.events {
-                if let EventDef::HttpApi { method, path } = event {
-                    let (method, path) = (method.clone(), path.clone());
-                    routes.push(Route { method, path, function: built.clone() });
+                match event {
+                    EventDef::HttpApi { method, path } => {
+                        let (method, path) = (method.clone(), path.clone());
+                        let answer = AnswerMode::Buffered;
+                        routes.push(Route { method, path, function: built.clone(), answer });
+                    }
+                    EventDef::FunctionUrl => routes.extend(streamed_routes(&built)),
+                    _ => {}
                 }
             }
         }

@@ -45,6 +45,14 @@ enum Command {
     /// Show, make and revoke bindings of users
     #[command(subcommand)]
     Bindings(commands::bindings::Bindings),
+    /// Show the agents of users, and their figures
+    #[command(subcommand)]
+    Users(commands::users::Users),
+    /// Print what happens in the conversation of a user with an agent, as it happens
+    Watch(commands::watch::Watch),
+    /// Make, list and change message templates
+    #[command(subcommand)]
+    Templates(commands::templates::Templates),
     /// Set, list and delete secrets; no command shows a value
     #[command(subcommand)]
     Secrets(commands::secrets::Secrets),
@@ -119,6 +127,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bots(bots) => bots.run(&Api::of(target)?).await,
         Command::Pairing(pairing) => pairing.run(&Api::of(target)?).await,
         Command::Bindings(bindings) => bindings.run(&Api::of(target)?).await,
+        Command::Users(users) => users.run(&Api::of(target)?).await,
+        Command::Watch(watch) => watch.run(&Api::of(target)?).await,
+        Command::Templates(templates) => templates.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
         Command::Outbox(outbox) => outbox.run(&Api::of(target)?).await,

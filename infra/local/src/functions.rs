@@ -8,13 +8,15 @@ use af_providers::Providers;
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
-use af_sam::gateway::{self, Route};
+use af_runtime::time::Waits;
+use af_sam::gateway::{self, AnswerMode, Route, RouteMethod};
 use af_sam::invoke::EventFunction;
 use af_sam::schedule::ScheduleDef;
 use af_sam::stream::Mapping;
 use af_sam::template::{EventDef, FunctionDef, Template};
 use anyhow::{Context, bail};
 use axum::Router;
+use http::Method;
 
 /// The parts that all functions share.
 pub(crate) struct Boots {
@@ -22,6 +24,7 @@ pub(crate) struct Boots {
     pub clock: SharedClock,
     pub entropy: Arc<Entropy>,
     pub providers: Providers,
+    pub waits: Waits,
     /// The public URL of this machine.
     pub url: String,
 }
@@ -67,6 +70,7 @@ impl Boots {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             providers: self.providers.clone(),
+            waits: self.waits.clone(),
         }
     }
 }
@@ -81,8 +85,10 @@ pub(crate) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<
             match (event, &built) {
                 (EventDef::HttpApi { method, path }, Built::Http(router)) => {
                     let (method, path) = (method.clone(), path.clone());
-                    routes.push(Route { method, path, function: router.clone() });
+                    let answer = AnswerMode::Buffered;
+                    routes.push(Route { method, path, function: router.clone(), answer });
                 }
+                (EventDef::FunctionUrl, Built::Http(router)) => routes.extend(streamed_routes(router)),
                 (EventDef::Schedule(schedule), Built::Event(function)) => {
                     functions.schedules.push((schedule.clone(), function.clone()));
                 }
@@ -97,12 +103,25 @@ pub(crate) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<
     Ok(functions)
 }
 
+/// The routes of the function that streams. Its URL has all of them; on this machine they share a port with the HTTP API.
+pub fn streamed_routes(function: &Router) -> Vec<Route> {
+    let paths = af_stream::openapi().paths.paths.into_keys();
+    let route = |path| Route {
+        method: RouteMethod::One(Method::GET),
+        path,
+        function: function.clone(),
+        answer: AnswerMode::Streamed,
+    };
+    paths.map(route).collect()
+}
+
 async fn build_one(def: &FunctionDef, boot: &Boot) -> anyhow::Result<Built> {
     Ok(match def.binary.as_str() {
         "webhook" => Built::Http(af_webhook::build(boot).await?),
         "worker" => Built::Http(af_worker::build(boot).await?),
         "user-api" => Built::Http(af_user_api::build(boot).await?),
         "admin-api" => Built::Http(af_admin_api::build(boot).await?),
+        "stream" => Built::Http(af_stream::build(boot).await?),
         "reconcile" => {
             let function = Arc::new(af_reconcile::build(boot).await?);
             Built::Event(EventFunction::new(&def.logical_id, def.timeout, move |event| {

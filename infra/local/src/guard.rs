@@ -8,10 +8,12 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
 use af_http::Problem;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::header::{HOST, ORIGIN};
+use futures::StreamExt as _;
+use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode};
@@ -21,6 +23,8 @@ use tokio::sync::watch;
 const CONTROL: &str = "/_local/";
 /// The starts of the paths that workers call. A stopping stack still answers them, so that running messages can end.
 const OF_WORKERS: [&str; 5] = ["/v1/worker/", "/w/", "/f/", "/bot", "/file/bot"];
+/// The content type of a stream of events, which lasts longer than other answers.
+const EVENT_STREAM: &str = "text/event-stream";
 /// What a caller of a stopping stack is asked to wait: the time that running messages get.
 const RETRY_AFTER: Millis = Millis::from_secs(30);
 
@@ -40,14 +44,22 @@ pub(crate) fn until_closing(router: Router, closing: watch::Receiver<bool>) -> R
     router.layer(from_fn_with_state(closing, close))
 }
 
-async fn close(State(closing): State<watch::Receiver<bool>>, request: Request, next: Next) -> Response {
+async fn close(State(mut closing): State<watch::Receiver<bool>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_of_worker = OF_WORKERS.iter().any(|start| path.starts_with(start));
     if *closing.borrow() && !is_of_worker {
         let refusal = Refusal::new(Code::Unavailable, "agent-factory is stopping and accepts nothing new");
         return Problem::from(refusal.after(RETRY_AFTER)).into_response();
     }
-    next.run(request).await
+    let response = next.run(request).await;
+    if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != EVENT_STREAM) {
+        return response;
+    }
+    // A stream would otherwise keep the stack from stopping.
+    response.map(|body| {
+        let stopped = async move { closing.wait_for(|closing| *closing).await.map(drop) };
+        Body::from_stream(body.into_data_stream().take_until(Box::pin(stopped)))
+    })
 }
 
 fn refusal(request: &Parts) -> Option<Problem> {

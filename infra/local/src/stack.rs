@@ -14,7 +14,7 @@ use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
 use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
-use af_runtime::time::ClockTime;
+use af_runtime::time::{ClockTime, Waits};
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::schedule::ScheduleRunner;
 use af_sam::stream::checkpoint::CheckpointDir;
@@ -98,8 +98,8 @@ impl Stack {
             entropy.clone(),
             TelegramOptions::default(),
         )?;
-        let boot =
-            functions::Boots { sdk, clock, entropy, providers: options.providers.clone(), url: url.clone() };
+        let (providers, waits) = (options.providers.clone(), Waits::by(options.clock.clone()));
+        let boot = functions::Boots { sdk, clock, entropy, providers, waits, url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
         let fly = fly(&options, &operator).await?;

@@ -56,6 +56,18 @@ pub struct Route {
     pub path: String,
     /// The router that answers.
     pub function: Router,
+    /// How its answer is sent.
+    pub answer: AnswerMode,
+}
+
+/// How the answer of a function is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerMode {
+    /// When it is complete, as an HTTP API does.
+    #[default]
+    Buffered,
+    /// Bit by bit, as the URL of a function does.
+    Streamed,
 }
 
 /// The reason why routes cannot be served: an invalid path or method, or two routes that match the same requests.
@@ -106,6 +118,7 @@ struct Target {
     method: RouteMethod,
     segments: Vec<Segment>,
     function: Router,
+    answer: AnswerMode,
 }
 
 impl Target {
@@ -135,12 +148,12 @@ pub fn check_path(path: &str) -> Result<(), GatewayError> {
 pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
     let mut seen = BTreeSet::new();
     let mut targets = Vec::new();
-    for Route { method, path, function } in routes {
+    for Route { method, path, function, answer } in routes {
         let segments = segments(&path)?;
         if !seen.insert((method.to_string(), segments.clone())) {
             return Err(GatewayError(format!("`{method} {path}` is declared twice")));
         }
-        targets.push(Target { method, segments, function });
+        targets.push(Target { method, segments, function, answer });
     }
     // The first match wins: a full match before `{proxy+}`, literals before variables, a method before ANY.
     targets.sort_by_key(|target| {
@@ -181,7 +194,7 @@ fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
 async fn serve(targets: Arc<Vec<Target>>, bodies: Arc<Semaphore>, request: Request) -> Response {
     let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
     let target = targets.iter().find(|target| target.matches(request.method(), &path));
-    let Some(function) = target.map(|target| target.function.clone()) else {
+    let Some((function, answer)) = target.map(|target| (target.function.clone(), target.answer)) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
     let max_body_bytes = if path.first() == Some(&"w") { MAX_UPLOAD_BYTES } else { MAX_BODY_BYTES };
@@ -193,7 +206,10 @@ async fn serve(targets: Arc<Vec<Target>>, bodies: Arc<Semaphore>, request: Reque
         (whole(request, max_body_bytes).await, permit)
     };
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
-        Ok((Ok(request), _permit)) => call(function, request).await,
+        Ok((Ok(request), _permit)) => match answer {
+            AnswerMode::Buffered => call(function, request).await,
+            AnswerMode::Streamed => stream(function, request).await,
+        },
         Ok((Err(refusal), _)) => refusal,
         Err(_) => message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
     }
@@ -243,6 +259,12 @@ async fn call(function: Router, request: Request) -> Response {
         }
         Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
     }
+}
+
+/// Calls the function and sends its answer bit by bit. The call ends when the client disconnects.
+async fn stream(function: Router, request: Request) -> Response {
+    let Ok(response) = function.oneshot(request).await;
+    response
 }
 
 fn message(status: StatusCode, text: &str) -> Response {

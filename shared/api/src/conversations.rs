@@ -7,8 +7,8 @@ use af_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::messages::MessageBody;
 use crate::pages::Limit;
+use crate::user_messages::UserMessageBody;
 
 /// A conversation. Times are epoch ms.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -161,7 +161,7 @@ pub struct UserConversation {
     /// Tool calls of the agent that have no answer yet.
     pub pending_tool_calls: Vec<OpenToolCall>,
     /// Messages in every state, newest first.
-    pub queue_items: Vec<MessageBody>,
+    pub queue_items: Vec<UserMessageBody>,
     /// Where older messages begin; left out when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_queue_cursor: Option<String>,
@@ -169,7 +169,8 @@ pub struct UserConversation {
     pub has_queued_jobs: bool,
     /// The newest message.
     pub latest_message_id: Option<String>,
-    /// When the user last wrote, as far back as the newest page of history goes.
+    /// When the user last wrote, as far back as the newest page of history goes. An older page has the times of the newest
+    /// one that was read before.
     pub last_user_message_at: Option<u64>,
     /// When the agent last wrote, as far back as the newest page of history goes.
     pub last_assistant_message_at: Option<u64>,

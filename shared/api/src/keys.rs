@@ -1,8 +1,11 @@
 //! API keys.
 
+use af_domain::ids::CompanyId;
 use af_domain::named_enum;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::id::Id;
 
 /// An API key without its secret. Times are epoch ms.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -19,6 +22,9 @@ pub struct KeyBody {
     /// When the key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// The company to which the key is bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub company_id: Option<String>,
 }
 
 named_enum! {
@@ -46,6 +52,10 @@ pub struct KeyRequest {
     /// When the key expires, epoch ms. A key without it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// The company to which the key is bound. A key without it is bound to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub company_id: Option<Id<CompanyId>>,
 }
 
 /// A new key.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use af_domain::attachment::{Attachment, AttachmentState};
 use af_domain::attempt::Attempt;
-use af_domain::ids::{AgentKey, ConversationId, MessageId};
+use af_domain::ids::{AgentKey, ConversationId, MessageId, TemplateKey};
 use af_domain::message::{MessageView, Payload, RunningAttempt};
 use af_domain::outbox::{Delivery, Part};
 use af_domain::time::Timestamp;
@@ -71,8 +71,11 @@ pub struct EnqueueAnswer {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendRequest {
-    /// The text.
-    pub content: String,
+    /// The text. Either a text or a template is given.
+    pub content: Option<String>,
+    /// The key of a message template, whose text is sent and whose use is counted.
+    #[schema(value_type = Option<String>)]
+    pub template_id: Option<Id<TemplateKey>>,
     /// Further facts about it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,

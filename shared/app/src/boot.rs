@@ -22,7 +22,7 @@ use af_runtime::cache::Cache;
 use af_runtime::clock::{SharedClock, SystemClock};
 use af_runtime::entropy::Entropy;
 use af_runtime::env::{Env, MissingVariable};
-use af_runtime::time::TokioTime;
+use af_runtime::time::{TokioTime, Waits};
 
 /// How long a function caches policies and agent profiles.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
@@ -46,6 +46,8 @@ pub struct Boot {
     pub entropy: Arc<Entropy>,
     /// Providers that the function gets besides those of its environment. A provider here replaces one of the same kind.
     pub providers: Providers,
+    /// How the function waits for a change of the table.
+    pub waits: Waits,
 }
 
 impl Boot {
@@ -58,6 +60,7 @@ impl Boot {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Entropy::from_os()),
             providers: Providers::none(),
+            waits: Waits::default(),
         }
     }
 
@@ -94,6 +97,8 @@ pub struct App {
     pub entropy: Arc<Entropy>,
     /// The providers that can run workers.
     pub providers: Providers,
+    /// How a call waits for a change of the table.
+    pub waits: Waits,
     /// The id of this deployment.
     pub deployment_id: String,
     /// The public URL, if the function is configured with it.
@@ -140,6 +145,7 @@ impl App {
             clock: boot.clock.clone(),
             entropy: boot.entropy.clone(),
             providers,
+            waits: boot.waits.clone(),
             deployment_id: deployment_id.to_owned(),
             public_url: boot.env.get("PUBLIC_URL").map(str::to_owned),
             telegram_url: telegram_url.map(str::to_owned),

@@ -151,6 +151,15 @@ id!(
     BindingId, "bindingId", "a ULID", is_ulid
 );
 id!(
+    /// The key of a message template.
+    TemplateKey, "templateKey", "1 to 64 lower-case letters, digits or '-'",
+    |t| (1..=64).contains(&t.chars().count()) && t.chars().all(|c| c == '-' || c.is_alphanumeric() && !c.is_uppercase())
+);
+id!(
+    /// The company to which an API key, a push template, a push job or a broadcast belongs.
+    CompanyId, "companyId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
+);
+id!(
     /// A short hash of a conversation id. It is the partition of the conversation's items.
     ConversationKey, "conversationKey", "26 letters and digits of base 32",
     |t| t.len() == 26 && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
@@ -175,7 +184,7 @@ id!(
 
 mod push;
 
-pub use push::{BroadcastId, CompanyId, PushJobId, PushTemplateId, PushTemplateKey, RunKey};
+pub use push::{BroadcastId, PushJobId, PushTemplateId, PushTemplateKey, RunKey};
 
 fn is_ulid(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|b| b.is_ascii_alphanumeric())

@@ -63,6 +63,26 @@ impl CursorKey {
         position.map(str::to_owned).ok_or_else(other)
     }
 
+    /// The position of a cursor of this listing, as `read` parses it. A refusal names the parameter at `pointer`.
+    ///
+    /// # Errors
+    /// `invalid_field` at `pointer` when the cursor is invalid, belongs to another listing, or is of an earlier version of
+    /// this program.
+    pub fn open_at<T>(
+        &self,
+        pointer: &str,
+        listing: &str,
+        cursor: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Refusal> {
+        let position = self.open_in(listing, cursor);
+        let position =
+            position.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })?;
+        let name = pointer.trim_start_matches('/');
+        let outdated = || Refusal::field(pointer, format!("{name} is out of date; begin again without one"));
+        read(&position).ok_or_else(outdated)
+    }
+
     fn read(&self, cursor: &str) -> Option<String> {
         if cursor.len() > MAX_CURSOR_CHARS {
             return None;

@@ -17,6 +17,7 @@ pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{
     ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_value,
+    path_parameter,
 };
 pub use http::StatusCode;
 pub use lambda::lambda;

@@ -1,5 +1,6 @@
 //! Waiting: with Tokio's timer, with the virtual clock, or by moving the virtual clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use af_domain::time::Millis;
@@ -36,6 +37,65 @@ impl Time for TokioTime {
 
     async fn pass(&self, by: Duration) {
         tokio::time::sleep(by).await;
+    }
+}
+
+/// How a function waits for a change of the table: how it waits, and how often it looks.
+#[derive(Clone)]
+pub struct Waits {
+    /// The time that passes between two looks.
+    pub time: Arc<dyn Time>,
+    /// The longest pause between two looks.
+    pub longest: Duration,
+}
+
+/// The pause after the first look. Each further pause is half as long again, up to the longest one.
+const FIRST_PAUSE: Duration = Duration::from_millis(150);
+/// The longest pause on Lambda. A wait of 20 s looks about 25 times.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Default for Waits {
+    /// Waits with Tokio's timer, and looks once a second in the end.
+    fn default() -> Self {
+        Self { time: Arc::new(TokioTime::default()), longest: LONGEST_PAUSE }
+    }
+}
+
+impl Waits {
+    /// Waits with the virtual clock, and looks often, because a look costs nothing on this machine.
+    pub fn by(clock: VirtualClock) -> Self {
+        Self { time: Arc::new(ClockTime(clock)), longest: FIRST_PAUSE }
+    }
+
+    /// Returns the looks of a wait that ends after `wait`.
+    pub fn looks(&self, wait: Millis) -> Looks {
+        let wait = Duration::from_millis(wait.as_millis());
+        Looks { waits: self.clone(), end: self.time.now() + wait, pause: FIRST_PAUSE.min(self.longest) }
+    }
+}
+
+/// The looks of one wait.
+pub struct Looks {
+    waits: Waits,
+    end: Duration,
+    pause: Duration,
+}
+
+impl Looks {
+    /// Waits until it is time for the next look. Returns `false` without a wait when the time is over.
+    pub async fn next(&mut self) -> bool {
+        let left = self.end.saturating_sub(self.waits.time.now());
+        if left.is_zero() {
+            return false;
+        }
+        self.waits.time.pass(self.pause.min(left)).await;
+        self.pause = (self.pause * 3 / 2).min(self.waits.longest);
+        true
+    }
+
+    /// Begins again with short pauses, because something has changed.
+    pub fn hurry(&mut self) {
+        self.pause = FIRST_PAUSE.min(self.waits.longest);
     }
 }
 
@@ -87,5 +147,28 @@ impl Time for LeapingTime {
 
     async fn pass(&self, by: Duration) {
         self.0.advance(millis(by));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use af_domain::time::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_pauses_of_a_wait_grow_and_the_last_one_ends_with_it() {
+        let clock = VirtualClock::frozen_at(Timestamp::default());
+        let waits = Waits { time: Arc::new(LeapingTime(clock.clone())), longest: Duration::from_millis(300) };
+        let mut looks = waits.looks(Millis::from_secs(1));
+        let mut moments = Vec::new();
+        while looks.next().await {
+            moments.push(clock.now().as_millis());
+            if moments.len() == 3 {
+                looks.hurry();
+            }
+        }
+        assert_eq!(moments, [150, 375, 675, 825, 1_000]);
+        assert!(!waits.looks(Millis::default()).next().await);
     }
 }

@@ -36,6 +36,12 @@ impl Store {
         self.get(keys::agent(key), true).await?.as_ref().map(agent_from).transpose()
     }
 
+    /// Returns those of these agent profiles that exist, strongly consistent.
+    pub async fn agents_now(&self, keys: &[&AgentKey]) -> Result<Vec<AgentProfile>> {
+        let items = self.batch_get(keys.iter().map(|key| keys::agent(key)), true).await?;
+        items.iter().map(agent_from).collect()
+    }
+
     /// Writes the fields of an agent profile except its bot.
     pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile> {
         let refs = agent.secrets_ref.iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();

@@ -1,5 +1,6 @@
 //! API keys. Only a hash of the secret part is stored.
 
+use af_domain::ids::CompanyId;
 use af_domain::time::Timestamp;
 
 use crate::idempotency::{IdempotentCall, idempotency_item};
@@ -26,6 +27,8 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// When the key expires.
     pub expires_at: Option<Timestamp>,
+    /// The company to which the key is bound.
+    pub company: Option<CompanyId>,
 }
 
 impl ApiKey {
@@ -92,6 +95,7 @@ fn key_item(key: &ApiKey) -> Item {
         .put("sh", key.secret_hash)
         .put("at", key.created_at)
         .put_some("ex", key.expires_at)
+        .put_some("co", key.company.as_ref().map(CompanyId::as_str))
         .put_some("ttl", key.expires_at.map(Timestamp::as_ttl))
         .build()
 }
@@ -105,5 +109,6 @@ fn key_from(item: &Item) -> Result<ApiKey> {
         secret_hash: reader.hash_if("sh").ok_or_else(|| reader.malformed("sh", "not a hash"))?,
         created_at: reader.time("at")?,
         expires_at: reader.time_if("ex")?,
+        company: reader.id_if("co", CompanyId::parse)?,
     })
 }

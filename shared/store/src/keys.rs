@@ -10,7 +10,7 @@ use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
     AgentKey, BindingId, BotIdentity, BroadcastId, CompanyId, ConsumerUserId, ConversationId,
     ConversationKey, Fence, MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, Sha256Hex, SkillSlug,
-    SkillVersion, SnapshotId, StorageId, TelegramUserId, WorkerId,
+    SkillVersion, SnapshotId, StorageId, TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
@@ -219,8 +219,11 @@ pub fn pairing(code: &PairingCode) -> Key {
 
 /// The name of the newest pairing code of a user and an agent.
 pub fn newest_pairing(user: &ConsumerUserId, agent: &AgentKey) -> Key {
-    Key::new(format!("U#{user}"), format!("P#{agent}"))
+    Key::new(format!("U#{user}"), format!("{NEWEST_PAIRINGS}{agent}"))
 }
+
+/// The prefix of the sort keys of the names of newest pairing codes.
+pub(crate) const NEWEST_PAIRINGS: &str = "P#";
 
 /// The counter of the wrong pairing codes that a Telegram user has sent to a bot.
 pub fn wrong_codes(bot: &BotIdentity, user: &TelegramUserId) -> Key {
@@ -354,6 +357,19 @@ pub const SKILL_VERSIONS: &str = "V#";
 pub fn skill_channel(channel: ReleaseChannel) -> Key {
     Key::new("SC", channel.as_str())
 }
+
+/// A message template.
+pub fn template(key: &TemplateKey) -> Key {
+    Key::new(TEMPLATES, key.as_str())
+}
+
+/// The number of message templates. It sorts before all of them.
+pub fn template_count() -> Key {
+    Key::new(TEMPLATES, ONLY)
+}
+
+/// The partition of the message templates.
+pub const TEMPLATES: &str = "T";
 
 /// A configuration document.
 pub fn config(name: &str) -> Key {

@@ -36,6 +36,7 @@ pub mod skill;
 pub mod snapshot;
 pub mod sweep;
 mod table;
+pub mod template;
 pub mod upload;
 pub mod worker;
 mod write;

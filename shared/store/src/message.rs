@@ -276,7 +276,7 @@ fn reply_from(reader: &Reader<'_>) -> Result<Option<Reply>> {
     Ok(Some(Reply { text: text.to_owned(), format }))
 }
 
-fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message> {
+pub(crate) fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message> {
     let reader = Reader::of(item);
     let stored = item.get("pl").or_else(|| separate_payload?.get("pl"));
     let mut payload = match stored {

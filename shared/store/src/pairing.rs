@@ -14,7 +14,7 @@ use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::outbox::NewEntry;
-use crate::write::Commit;
+use crate::write::{Commit, queried};
 use crate::{Result, Store, StoreError};
 
 /// How often a wrong code is sent to its counter. After another update has begun the window, the second try counts.
@@ -45,6 +45,33 @@ impl Store {
     ) -> Result<Option<Pairing>> {
         let Some(item) = self.get(keys::newest_pairing(user, agent), true).await? else { return Ok(None) };
         self.pairing(&Reader::of(&item).id("co", PairingCode::parse)?, now).await
+    }
+
+    /// Returns the agents for which a user has a pairing code, each with its newest code. At most `limit` of them, by key.
+    pub async fn newest_codes_of(
+        &self,
+        user: &ConsumerUserId,
+        limit: i32,
+        now: Timestamp,
+    ) -> Result<Vec<(AgentKey, PairingCode)>> {
+        let values = [(":pk", keys::binding(user).pk.into()), (":prefix", keys::NEWEST_PAIRINGS.into())];
+        let query = self.query("#pk = :pk AND begins_with(#sk, :prefix)", values);
+        let answer = queried(query.limit(limit).consistent_read(true)).await?;
+        let mut codes = Vec::new();
+        for item in answer.items() {
+            let reader = Reader::of(item);
+            if !reader.is_expired(now)? {
+                let agent = reader.id_after(keys::NEWEST_PAIRINGS, "sk", AgentKey::parse)?;
+                codes.push((agent, reader.id("co", PairingCode::parse)?));
+            }
+        }
+        Ok(codes)
+    }
+
+    /// Returns those of these pairing codes that exist, strongly consistent.
+    pub async fn pairings(&self, codes: &[&PairingCode], now: Timestamp) -> Result<Vec<Pairing>> {
+        let items = self.batch_get(codes.iter().map(|code| keys::pairing(code)), true).await?;
+        items.iter().filter_map(|item| pairing_from(item, now).transpose()).collect()
     }
 
     /// Returns a code that a person has sent, and the wrong codes of the person, in one read, strongly consistent.

@@ -1,6 +1,6 @@
 //! The depth of a queue and the length of a history change no number of requests.
 
-use af_app::conversations::read_models::{self, Part, ReadPosition};
+use af_app::conversations::view::{self, HistoryPlace, ItemPlace, Part};
 use af_domain::ids::{ConsumerUserId, ConversationId, WorkerId};
 
 use crate::bulk;
@@ -95,18 +95,17 @@ async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'sta
 
     let user = ConsumerUserId::parse(conversation.as_str().rsplit(':').next().unwrap()).unwrap();
     let first = Part { limit: VIEW, ..Part::default() };
-    let view = read_models::conversation(&world.app, &user, &world.agent, &first);
+    let view = view::conversation(&world.app, &user, &world.agent, &first);
     let (view, newest) = world.measure(view).await;
     let view = view.unwrap();
     assert_eq!((view.context_history.len(), view.queue_items.len()), (VIEW as usize, VIEW as usize));
     let second = Part {
         limit: VIEW,
-        history_before: view.next_history_cursor.as_deref().and_then(ReadPosition::read),
-        items_before: view.next_queue_cursor,
+        history: view.next_history_cursor.as_deref().and_then(HistoryPlace::read),
+        items: view.next_queue_cursor.as_deref().and_then(ItemPlace::read),
     };
-    assert!(second.history_before.is_some() && second.items_before.is_some());
-    let (older, page) =
-        world.measure(read_models::conversation(&world.app, &user, &world.agent, &second)).await;
+    assert!(second.history.is_some() && second.items.is_some());
+    let (older, page) = world.measure(view::conversation(&world.app, &user, &world.agent, &second)).await;
     assert_eq!(older.unwrap().context_history.len(), VIEW as usize);
     vec![("claim", claim), ("append", append), ("complete", complete), ("view", newest), ("older view", page)]
 }

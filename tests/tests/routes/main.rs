@@ -6,5 +6,6 @@
 mod api;
 mod snapshots;
 mod stored_secrets;
+mod stream;
 mod template_runs;
 mod worker;

@@ -16,6 +16,7 @@ use af_providers::Providers;
 use af_runtime::clock::Clock;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
+use af_runtime::time::Waits;
 use af_sam::stream::filter::Pattern;
 use af_sam::template::{EventDef, Template};
 use aws_smithy_types::retry::RetryConfig;
@@ -132,6 +133,7 @@ impl World {
             clock: Arc::new(clock),
             entropy: Arc::new(Entropy::seeded(seed)),
             providers: Providers::none().with(self.provider.clone()),
+            waits: Waits::default(),
         };
         let mut app = App::from_boot(&boot).unwrap();
         app.messenger = Some(self.telegram.line(seed));

@@ -45,6 +45,13 @@ mod message_config {
     pub mod get;
     pub mod put;
 }
+mod message_templates {
+    pub mod create;
+    pub mod delete;
+    pub mod get;
+    pub mod list;
+    pub mod put;
+}
 mod messages {
     pub mod enqueue;
     pub mod get;
@@ -143,6 +150,12 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::list::list, keys::create::create))
         .routes(routes!(keys::revoke::revoke))
         .routes(routes!(message_config::get::get, message_config::put::put))
+        .routes(routes!(message_templates::list::list, message_templates::create::create))
+        .routes(routes!(
+            message_templates::get::get,
+            message_templates::put::put,
+            message_templates::delete::delete
+        ))
         .routes(routes!(messages::enqueue::enqueue))
         .routes(routes!(messages::get::get))
         .routes(routes!(outbox::list::list))

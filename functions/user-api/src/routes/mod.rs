@@ -10,6 +10,13 @@ mod agent {
     pub mod readiness;
     pub mod telegram_token;
 }
+mod agents {
+    pub mod active;
+    pub mod get;
+    pub mod list;
+    pub mod overview;
+    pub mod usage;
+}
 mod binding {
     pub mod delete;
     pub mod get;
@@ -17,7 +24,9 @@ mod binding {
     pub mod put;
 }
 mod conversation {
+    pub mod events;
     pub mod get;
+    pub mod queue;
     pub mod send;
 }
 mod message {
@@ -39,6 +48,9 @@ mod push_jobs {
     pub mod list;
     pub mod trigger;
 }
+mod tokens {
+    pub mod create;
+}
 mod snapshots {
     pub mod latest;
     pub mod list;
@@ -47,6 +59,12 @@ mod snapshots {
 /// All routes. Each handler declares its path, method, scopes and schemas; handlers of one path share a line.
 pub fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
+        .routes(routes!(agents::list::list))
+        .routes(routes!(agents::get::get))
+        .routes(routes!(agents::active::active))
+        .routes(routes!(agents::overview::overview))
+        .routes(routes!(agents::usage::usage))
+        .routes(routes!(tokens::create::create))
         .routes(routes!(agent::onboarding::onboarding))
         .routes(routes!(agent::readiness::readiness))
         .routes(routes!(agent::telegram_token::put))
@@ -56,6 +74,8 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(pairing::get_code::get))
         .routes(routes!(binding::get::get, binding::put::put, binding::delete::delete))
         .routes(routes!(conversation::get::get))
+        .routes(routes!(conversation::queue::queue))
+        .routes(routes!(conversation::events::events))
         .routes(routes!(conversation::send::send))
         .routes(routes!(message::get::get, message::cancel::cancel))
         .routes(routes!(push_jobs::list::list, push_jobs::create::create))

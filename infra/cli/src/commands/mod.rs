@@ -14,5 +14,8 @@ pub mod push;
 pub mod queue;
 pub mod secrets;
 pub mod skills;
+pub mod templates;
+pub mod users;
+pub mod watch;
 pub mod worker;
 pub mod workers;

@@ -20,3 +20,4 @@ mod skills;
 mod support;
 mod terminal;
 mod token;
+mod users;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 
 fn route(method: &str, path: &str, function: Router) -> Route {
-    Route { method: method.parse().unwrap(), path: path.to_owned(), function }
+    Route { method: method.parse().unwrap(), path: path.to_owned(), function, answer: AnswerMode::Buffered }
 }
 
 /// A function that answers every request with its name.

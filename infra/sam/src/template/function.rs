@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use af_domain::time::Millis;
 use serde_json::Value;
 
-use super::FunctionDef;
 use super::error::{Place, TemplateError};
 use super::event::event;
 use super::property::Properties;
 use super::scope::{Resource, Scope};
+use super::{EventDef, FunctionDef};
 
 /// Lambda's default timeout.
 const TIMEOUT_DEFAULT_SECS: u64 = 3;
+/// The only supported mode of a function URL. Buffered answers belong to the HTTP API.
+const STREAMED: &str = "RESPONSE_STREAM";
 /// Lambda's longest timeout.
 const TIMEOUT_MAX_SECS: u64 = 900;
 
@@ -31,6 +33,13 @@ pub(super) fn function<'t>(
         for name in declared.names() {
             events.extend(event(scope, resource, name, &declared.required_mapping(name)?)?);
         }
+    }
+    if let Some(url) = properties.mapping("FunctionUrlConfig")? {
+        let mode = url.required_text("InvokeMode")?;
+        if mode != STREAMED {
+            return Err(url.at("InvokeMode").expected(STREAMED, &mode.into()));
+        }
+        events.push(EventDef::FunctionUrl);
     }
     Ok(FunctionDef {
         logical_id: resource.logical_id.to_owned(),

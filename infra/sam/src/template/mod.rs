@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `AWS::DynamoDB::Table` | name, keys, indexes, billing, stream, time to live |
 //! | `AWS::S3::Bucket` | name |
-//! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), events |
+//! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), events, URL with `RESPONSE_STREAM` |
 //! | events | `Schedule`, `ScheduleV2`, `DynamoDB` |
 //! | `AWS::Serverless::HttpApi` | the paths and integrations of `DefinitionBody` |
 
@@ -102,6 +102,8 @@ pub enum EventDef {
         /// Its path in API Gateway's syntax.
         path: String,
     },
+    /// The URL of the function itself, whose answers are streamed.
+    FunctionUrl,
     /// A schedule.
     Schedule(ScheduleDef),
     /// A table's stream. A mapping that the template disables is not listed at all.

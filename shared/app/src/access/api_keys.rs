@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use af_api::keys::{KeyBody, NewKey, Scope};
+use af_domain::ids::CompanyId;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_store::api_key::ApiKey;
@@ -33,6 +34,7 @@ pub async fn create(
     name: &str,
     scopes: &[Scope],
     expires_at: Option<Timestamp>,
+    company: Option<&CompanyId>,
     once: Option<&IdempotentCall>,
 ) -> Result<NewKey> {
     if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
@@ -60,6 +62,7 @@ pub async fn create(
         secret_hash: hash(&secret),
         created_at: now,
         expires_at,
+        company: company.cloned(),
     };
     let Some(once) = once else {
         app.store.put_api_key(&key).await?;
@@ -108,6 +111,7 @@ fn body(key: ApiKey) -> KeyBody {
         scopes: key.scopes,
         created_at: key.created_at.as_millis(),
         expires_at: key.expires_at.map(Timestamp::as_millis),
+        company_id: key.company.map(|company| company.to_string()),
     }
 }
 

@@ -4,14 +4,16 @@
 //! the one that the deployment generated in Secrets Manager.
 
 use af_api::keys::Scope;
-use af_domain::ids::SecretRef;
+use af_domain::ids::{CompanyId, ConsumerUserId, SecretRef};
 use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Timestamp;
+use af_store::api_key::ApiKey;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::opening_secrets;
 pub use super::opening_secrets::BOOTSTRAP_KEY_REF;
+use super::{opening_secrets, user_token};
 use crate::{App, AppError, Result};
 
 /// The id of the first admin key.
@@ -27,8 +29,21 @@ const CURSOR_PURPOSE: &[u8] = b"cursor";
 pub struct Caller {
     /// The id of the key.
     pub key_id: String,
-    /// The scopes of the key.
+    /// The scopes of the key. A user token has none.
     pub scopes: Vec<Scope>,
+    /// The company to which the key is bound.
+    pub company: Option<CompanyId>,
+    /// The user of a user token.
+    pub user: Option<UserOfToken>,
+}
+
+/// The user who calls with a user token.
+#[derive(Clone, Debug)]
+pub struct UserOfToken {
+    /// The user.
+    pub id: ConsumerUserId,
+    /// When the token expires.
+    pub expires_at: Timestamp,
 }
 
 impl Caller {
@@ -58,6 +73,29 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller> {
     Ok(caller)
 }
 
+/// Authenticates a caller of a route of the user `of`: a key with the scope `app`, or a token of this user. Returns 401 for
+/// any other credential, and 403 for a key without the scope and for a token of another user. `of` is `None` for a route
+/// without a user, which no token opens.
+pub async fn admit_for_user(app: &App, token: &str, of: Option<&str>) -> Result<Caller> {
+    if !user_token::is_user_token(token) {
+        return admit(app, token, &[Scope::App]).await;
+    }
+    let caller = match user_token::verify(app, token).await {
+        Err(AppError::Refused(refusal)) => {
+            tracing::warn!(metric = "auth_rejected", "call without a valid user token");
+            return Err(refusal.into());
+        }
+        other => other?,
+    };
+    tracing::Span::current().record("key_id", caller.key_id.as_str());
+    if caller.user.as_ref().is_none_or(|user| of != Some(user.id.as_str())) {
+        return Err(
+            Refusal::new(Code::Forbidden, "a user token opens the routes of its own user only").into()
+        );
+    }
+    Ok(caller)
+}
+
 /// Returns the secret for signing cursors. It is derived from the first admin key, which every listing
 /// function can read.
 pub async fn cursor_secret(app: &App) -> Result<[u8; 32]> {
@@ -76,27 +114,32 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller> {
     let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is required"));
     let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
     if id == BOOTSTRAP_KEY_ID {
-        let caller = Caller { key_id: id.to_owned(), scopes: vec![Scope::Admin] };
+        let caller = Caller { key_id: id.to_owned(), scopes: vec![Scope::Admin], company: None, user: None };
         return if is_first_key(app, secret).await? { Ok(caller) } else { Err(refused()) };
     }
     if !is_key_id(id) {
         return Err(refused());
     }
-    let now = app.now();
-    let key = match app.api_keys.get(&id.to_owned(), now) {
-        Some(known) => known,
-        // An absence is not cached: the key may have been created a moment ago, and the replica may not have
-        // it yet.
-        None => {
-            let read = app.store.api_key(id, now).await?.ok_or_else(refused)?;
-            app.api_keys.put(id.to_owned(), read.clone(), now);
-            read
-        }
-    };
-    if !key.is_valid(now) || !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
+    let key = valid_key(app, id).await?.ok_or_else(refused)?;
+    if !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
         return Err(refused());
     }
-    Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(Scope::parse).collect() })
+    let scopes = key.scopes.iter().filter_map(Scope::parse).collect();
+    Ok(Caller { key_id: key.id, scopes, company: key.company, user: None })
+}
+
+/// Returns the key with this id, if it has not expired and was not revoked. A revoked key may be returned for a minute.
+pub(crate) async fn valid_key(app: &App, id: &str) -> Result<Option<ApiKey>> {
+    let now = app.now();
+    if let Some(known) = app.api_keys.get(&id.to_owned(), now) {
+        return Ok(Some(known).filter(|key| key.is_valid(now)));
+    }
+    // An absence is not cached: the key may have been created a moment ago, and the replica may not have it yet.
+    let read = app.store.api_key(id, now).await?;
+    if let Some(key) = &read {
+        app.api_keys.put(id.to_owned(), key.clone(), now);
+    }
+    Ok(read)
 }
 
 /// Whether `secret` is the first admin key, or was it until a moment ago.

@@ -1,4 +1,4 @@
-//! Access: API keys and their scopes, worker tokens, and links to files.
+//! Access: API keys and their scopes, user tokens, worker tokens, and links to files.
 
 pub mod api_keys;
 pub mod auth;
@@ -7,4 +7,5 @@ pub(crate) mod opening_secret_cache;
 pub(crate) mod opening_secrets;
 pub(crate) mod signed;
 pub(crate) mod signing_keys;
+pub mod user_token;
 pub mod worker_token;

@@ -1,4 +1,4 @@
-//! Signed texts: worker tokens and links to files. They are verified without reading the table.
+//! Signed texts: worker tokens, user tokens and links to files. They are verified without reading the table.
 //!
 //! A signed text is `<claims>.<signature>`. The claims are `<key id>|<content>` in base64url. The signature is their
 //! HMAC-SHA256 with the deployment's signing key, separated by a purpose. The key id names the key: when the signing

@@ -1,4 +1,4 @@
-//! The keys that sign worker tokens and links to files.
+//! The keys that sign worker tokens, user tokens and links to files.
 
 use af_aws::secrets::RotatedSecret;
 use base64::Engine;

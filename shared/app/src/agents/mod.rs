@@ -5,3 +5,5 @@ pub mod bridge;
 pub mod onboarding;
 pub mod pairing;
 pub mod profiles;
+pub mod usage;
+pub mod users;

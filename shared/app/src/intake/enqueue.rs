@@ -2,7 +2,7 @@
 
 use af_domain::attachment::{ALBUM_WAIT, Attachment, MAX_WAIT};
 use af_domain::conversation::{Entry, Priority};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, RunKey};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, RunKey, TemplateKey};
 use af_domain::ingress::SenderLimit;
 use af_domain::message::{MAX_PAYLOAD_BYTES, Message, MessageStatus, PROVIDER_USER, Payload};
 use af_domain::policy::Policies;
@@ -132,8 +132,17 @@ pub(crate) enum Delivered {
 /// Returns a refusal with the invalid field, or 429 if the queue of the conversation is full. Nothing is
 /// written then.
 pub async fn enqueue(app: &App, request: Enqueue) -> Result<Accepted> {
+    enqueue_counted(app, request, None).await
+}
+
+/// Accepts a message, as [`enqueue`], and counts a use of its template if the message is new.
+pub(super) async fn enqueue_counted(
+    app: &App,
+    request: Enqueue,
+    template: Option<TemplateKey>,
+) -> Result<Accepted> {
     let is_update = request.identity.bot().is_some();
-    match deliver(app, request, None).await? {
+    match deliver_counted(app, request, None, template).await? {
         Delivered::New(message) => Ok(Accepted { message, duplicate: false }),
         // The update number is the complete identity: a repeated update is the same message.
         Delivered::Known { message, same_body } if same_body || is_update => {
@@ -150,16 +159,21 @@ pub async fn enqueue(app: &App, request: Enqueue) -> Result<Accepted> {
 }
 
 /// Accepts a message, as [`enqueue`], if the sender is within `limit`.
-pub(crate) async fn deliver(
+pub(crate) async fn deliver(app: &App, request: Enqueue, limit: Option<SenderLimit>) -> Result<Delivered> {
+    deliver_counted(app, request, limit, None).await
+}
+
+async fn deliver_counted(
     app: &App,
     mut request: Enqueue,
     limit: Option<SenderLimit>,
+    template: Option<TemplateKey>,
 ) -> Result<Delivered> {
     let policies = policies::for_agent(app, &request.agent).await?;
     check_payload(&mut request.payload)?;
     profiles::taking_messages(app, &request.agent).await?;
     let now = app.now();
-    let message = prepared(app, request, limit, now, &policies)?;
+    let message = NewMessage { template, ..prepared(app, request, limit, now, &policies)? };
     let id = message.entry.message.clone();
     match app.store.enqueue_if_absent(&message, now, &policies).await? {
         Enqueued::New => Ok(Delivered::New(id)),
@@ -177,6 +191,10 @@ pub(crate) fn refusal_of(refused: &Enqueued, message: &NewMessage, policies: &Po
             Refusal::new(Code::AgentMismatch, detail).into()
         }
         Enqueued::QueueFull => queue_full(policies.queue.max_pending_per_conversation),
+        Enqueued::TemplateMissing => {
+            let key = message.template.as_ref().map(ToString::to_string).unwrap_or_default();
+            Refusal::not_found(format!("message template {key}")).into()
+        }
         Enqueued::New | Enqueued::Duplicate { .. } | Enqueued::RateLimited => {
             Refusal::new(Code::RateLimited, "this chat sends too many messages").into()
         }
@@ -196,7 +214,8 @@ pub(crate) fn prepared(
     if item.payload_bytes() > MAX_PAYLOAD_BYTES {
         return Err(too_large(&request.payload, item.payload_bytes()).into());
     }
-    Ok(NewMessage { conversation: request.conversation, agent: request.agent, entry, item, limit })
+    let Enqueue { conversation, agent, .. } = request;
+    Ok(NewMessage { conversation, agent, entry, item, limit, template: None })
 }
 
 pub(crate) fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {

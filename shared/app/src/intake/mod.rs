@@ -1,5 +1,6 @@
-//! Intake: enqueue, messages of consumer users, and idempotency keys.
+//! Intake: enqueue, messages of consumer users and their templates, and idempotency keys.
 
 pub mod enqueue;
 pub mod idempotency;
 pub mod send;
+pub mod templates;

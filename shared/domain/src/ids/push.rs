@@ -4,13 +4,9 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{AgentKey, ConsumerUserId, InvalidId, MessageId, is_ulid, token};
+use super::{AgentKey, CompanyId, ConsumerUserId, InvalidId, MessageId, is_ulid, token};
 use crate::time::Timestamp;
 
-id!(
-    /// The company of a push template, a push job or a broadcast.
-    CompanyId, "companyId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
-);
 id!(
     /// The key of a push template within its company.
     PushTemplateKey, "templateKey", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)

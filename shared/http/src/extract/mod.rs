@@ -12,6 +12,6 @@ mod strict;
 pub use bearer::Bearer;
 pub use idempotency::IdempotencyKey;
 pub use json::{ApiJson, parse_value};
-pub use path::{ApiPath, PathParam, PathParams};
+pub use path::{ApiPath, PathParam, PathParams, path_parameter};
 pub use public_url::PublicUrl;
 pub use query::ApiQuery;

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use af_domain::ids::{
     AgentKey, BroadcastId, CompanyId, ConsumerUserId, ConversationId, InvalidId, MessageId, PairingCode,
-    PushJobId, PushTemplateKey, SecretRef, SkillSlug, SkillVersion, SnapshotId, StorageId, VolumeId,
-    WorkerId,
+    PushJobId, PushTemplateKey, SecretRef, SkillSlug, SkillVersion, SnapshotId, StorageId, TemplateKey,
+    VolumeId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::refusal::{Code, Refusal};
@@ -49,6 +49,7 @@ path_param! {
     SkillVersion = "version",
     SnapshotId = "snapshotId",
     StorageId = "storageId",
+    TemplateKey = "templateKey",
     VolumeId = "volumeId",
     WorkerId = "workerId",
 }
@@ -88,6 +89,12 @@ impl<A: PathParam, B: PathParam, C: PathParam> PathParams for (A, B, C) {
     fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
         Ok((A::from_params(params)?, B::from_params(params)?, C::from_params(params)?))
     }
+}
+
+/// The decoded path parameter of this name, before a handler takes it. `None` if the route has none, or the path is not UTF-8.
+pub async fn path_parameter(parts: &mut Parts, name: &str) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(known, _)| *known == name).map(|(_, text)| text.to_owned())
 }
 
 /// Parameters that the request's span records, and their fields there.

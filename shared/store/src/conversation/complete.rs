@@ -10,7 +10,7 @@ use af_domain::outbox::{Delivery, DeliveryState, MAX_ENTRIES};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
-use super::history::{EntryPosition, history_item, tool_calls_item};
+use super::history::{EntryPosition, count_entries, history_item, tool_calls_item};
 use super::item::{conversation_from, ended_lease_item};
 use super::lease_ref::LeaseRef;
 use crate::attempt::with_attempt;
@@ -145,6 +145,7 @@ impl Store {
             .set_to("v", "#v + :one")
             .remove("ls")
             .bind(":one", 1_u64);
+        let meta = count_entries(meta, 0, with.history.len() as u64);
         let attempt = Attempt {
             fence: lease.fence,
             number: lease.attempt,

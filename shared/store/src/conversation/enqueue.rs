@@ -12,7 +12,7 @@
 use std::cmp::Ordering;
 
 use af_domain::conversation::{Conversation, Entry, OrderKey, Queue, ReadyKey};
-use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence};
+use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, TemplateKey};
 use af_domain::ingress::SenderLimit;
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
@@ -21,6 +21,7 @@ use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::message::MessageItem;
+use crate::template::template_used;
 use crate::write::{Committed, Transaction};
 use crate::{Result, Store, StoreError, keys};
 
@@ -41,7 +42,12 @@ pub struct NewMessage {
     pub item: MessageItem,
     /// The limit of the sender, if the message counts for one.
     pub limit: Option<SenderLimit>,
+    /// The template of the message, which counts its uses.
+    pub template: Option<TemplateKey>,
 }
+
+/// The number of the template's write in the transaction.
+const TEMPLATE_WRITE: usize = 2;
 
 /// The result of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub enum Enqueued {
     QueueFull,
     /// The sender has used its allowance. Nothing was written.
     RateLimited,
+    /// The template of the message does not exist any more. Nothing was written.
+    TemplateMissing,
 }
 
 /// The number of writes of an enqueue: the message and the meta item.
@@ -125,8 +133,8 @@ impl Store {
         }
     }
 
-    /// Accepts a message together with the writes that `add` adds, in one transaction. The added writes begin at number
-    /// [`WRITES`].
+    /// Accepts a message together with the writes that `add` adds, in one transaction. The added writes of a message without a
+    /// template begin at number [`WRITES`].
     pub(crate) async fn enqueue_with(
         &self,
         message: &NewMessage,
@@ -160,9 +168,15 @@ impl Store {
                     transaction.put_new(item.put_some(FULL_AT, full).build())
                 }
             };
+            let transaction = match &message.template {
+                Some(template) => transaction.update(template_used(template)),
+                None => transaction,
+            };
             let committed = self.commit(add(transaction)).await?;
             if let Committed::Refused(failed) = &committed
-                && failed.iter().any(|failed| failed.index >= WRITES)
+                && failed
+                    .iter()
+                    .any(|failed| failed.index >= WRITES + usize::from(message.template.is_some()))
             {
                 return Ok(EnqueuedWith::Refused(committed));
             }
@@ -172,6 +186,9 @@ impl Store {
             }
             if committed.is_done() {
                 return Ok(EnqueuedWith::Enqueued(Enqueued::New));
+            }
+            if committed.failed_condition(TEMPLATE_WRITE).is_some() {
+                return Ok(EnqueuedWith::Enqueued(Enqueued::TemplateMissing));
             }
             match decide(committed.old_item(1), message, now, policies)? {
                 Decision::Write(right) => guess = right,

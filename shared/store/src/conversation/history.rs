@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::conversation_from;
 use super::lease_ref::LeaseRef;
+use crate::expression::Update;
 use crate::item::{Item, Reader, Value, Writer};
 use crate::write::queried;
 use crate::{Result, Store, keys};
@@ -166,6 +167,7 @@ impl Store {
         let key = &lease.conversation;
         let after = from.saturating_add(entries.len() as u64);
         let meta = held.update().set("ls.h", after).when_is("ls.h", written);
+        let meta = count_entries(meta, written, after);
         let mut transaction = self.transaction().update(meta);
         for (i, entry) in entries.iter().enumerate() {
             transaction =
@@ -315,6 +317,14 @@ impl EntryKey {
     }
 }
 
+/// Counts the entries of a history, of which a lease had `before` and has `after` now.
+pub(super) fn count_entries(meta: Update, before: u64, after: u64) -> Update {
+    let sign = if after < before { '-' } else { '+' };
+    meta.set_to("hc", &format!("if_not_exists(#hc, :none) {sign} :entries"))
+        .bind(":none", 0_u64)
+        .bind(":entries", after.abs_diff(before))
+}
+
 pub(super) fn history_item(at: &EntryPosition<'_>, entry: &HistoryEntry) -> Item {
     let LeaseParts { conversation, fence, first_fence, .. } = at.lease;
     Writer::at(keys::history(conversation, *fence, &at.within))
@@ -345,7 +355,7 @@ fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry> {
     })
 }
 
-fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>> {
+pub(super) fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>> {
     let call = |map: Reader<'_>| {
         Ok(PendingToolCall {
             tool_name: map.text("n")?.to_owned(),

@@ -2,7 +2,8 @@
 //!
 //! Attribute names are short because they are billed: `cid` id, `ag` agent, `fn` fence, `v` version, `pe`
 //! pending entries, `ls` lease, `ow` owner, `la` last ended lease, `rp`/`rk` ready index, `bo` order key that
-//! other messages must not overtake, `hu` end of the hold of a disabled agent, `ac` last activity.
+//! other messages must not overtake, `hu` end of the hold of a disabled agent, `ac` last activity,
+//! `hc` history entries, `fa` dead letters.
 
 use af_domain::conversation::{
     Conversation, EndedLease, Entry, Lease, OrderKey, Outcome, Owner, OwnerState, Priority, Queue, ReadyKey,
@@ -222,6 +223,7 @@ pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -
     if after.lease != before.lease {
         update = update.set_or_remove("ls", after.lease.as_ref().map(lease_item));
     }
+    update = count_end(update, before, after);
     if after.last != before.last {
         update = update.set_or_remove("la", after.last.as_ref().map(ended_lease_item));
     }
@@ -238,6 +240,27 @@ pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -
         update = update.set("ac", after.active_at);
     }
     change_owner(update, before, after, shards)
+}
+
+/// Counts what the end of an attempt without success changes: the entries of an attempt that is repeated no longer belong to
+/// the context, and a dead letter is one more.
+fn count_end(update: Update, before: &Conversation, after: &Conversation) -> Update {
+    let outcome = after.last.as_ref().filter(|_| before.lease.is_some() && after.lease.is_none());
+    match outcome.map(|last| last.outcome) {
+        Some(Outcome::Requeued { .. }) => update
+            .set_to("hc", "if_not_exists(#hc, :none) - if_not_exists(#ls.#h, :none)")
+            .bind(":none", 0_u64),
+        Some(Outcome::DeadLettered) => update
+            .set_to("fa", "if_not_exists(#fa, :none) + :single")
+            .bind(":none", 0_u64)
+            .bind(":single", 1_u64),
+        Some(Outcome::Done | Outcome::Cancelled) | None => update,
+    }
+}
+
+/// Counts a dead letter that is one no longer. A conversation from before the counter has none.
+pub(crate) fn uncount_dead_letter(update: Update) -> Update {
+    update.set_to("fa", "if_not_exists(#fa, :single) - :single").bind(":single", 1_u64)
 }
 
 fn change_owner(update: Update, before: &Conversation, after: &Conversation, shards: u64) -> Update {

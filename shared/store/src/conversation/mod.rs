@@ -17,6 +17,7 @@ mod operator;
 mod owner;
 mod repair;
 mod revise;
+mod view;
 
 pub use attach::Attach;
 pub use complete::{CompleteWith, Completed};
@@ -25,6 +26,7 @@ pub use enqueue::{Enqueued, NewMessage};
 pub use fail::FailOutcome;
 pub use history::{Append, History, HistoryRange, ReadPosition};
 pub use lease_ref::LeaseRef;
+pub use view::{ConversationFigures, ListedMessage, WithMessages};
 
 pub use crate::write::Commit;
 

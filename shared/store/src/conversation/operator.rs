@@ -8,7 +8,7 @@ use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
 
 use super::fail::end_failed_attempt;
-use super::item::change;
+use super::item::{change, uncount_dead_letter};
 use crate::attempt::rotated;
 use crate::expression::Update;
 use crate::message::ended_message_ttl;
@@ -52,8 +52,9 @@ impl Store {
     ) -> Result<Commit> {
         let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
         let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies).when_is("da", died_at);
-        let transaction = self.transaction().update(cancelled).delete(&keys::dead_letter(&dead.id, died_at));
-        self.commit_or_stale(transaction).await
+        let counted = Update::of(keys::conversation(&dead.key)).when("attribute_exists(#pk)");
+        let transaction = self.transaction().update(cancelled).update(uncount_dead_letter(counted));
+        self.commit_or_stale(transaction.delete(&keys::dead_letter(&dead.id, died_at))).await
     }
 
     /// Queues a dead letter again as `entry`, which is part of `after`, and deletes its dead-letter mark.
@@ -79,7 +80,7 @@ impl Store {
             .remove("ff")
             .when_is("st", MessageStatus::DeadLetter.as_str())
             .when_is("da", died_at);
-        let meta = change(before, after, policies.queue.ready_shards);
+        let meta = uncount_dead_letter(change(before, after, policies.queue.ready_shards));
         let transaction = self.transaction().update(meta).update(queued);
         let transaction = transaction.delete(&keys::dead_letter(&dead.id, died_at));
         self.commit_or_stale(transaction).await

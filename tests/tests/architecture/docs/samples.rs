@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use af_domain::ids::{
     AgentKey, BindingId, BotIdentity, BroadcastId, CompanyId, ConsumerUserId, ConversationId, Fence,
     MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts, StorageId,
-    TelegramUserId, WorkerId,
+    TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -29,6 +29,7 @@ impl Samples {
         let conversation = keys::conversation_key(&ConversationId::parse("user-agent:support:ann").unwrap());
         let (at, worker) = (Timestamp::from_millis(1_700_000_000_000), WorkerId::parse("w-1").unwrap());
         let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
+        let template = TemplateKey::parse("good-morning").unwrap();
         let user = ConsumerUserId::parse("ann").unwrap();
         let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
         let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
@@ -58,6 +59,8 @@ impl Samples {
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
             ("snapshot", key(keys::snapshot(&snapshot))),
+            ("template", key(keys::template(&template))),
+            ("template_count", key(keys::template_count())),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
             ("conversation_key", part(conversation.to_string())),
@@ -83,6 +86,7 @@ impl Samples {
             ("place", "000001".into()),
             ("shard", "0".into()),
             ("telegramUserId", "444".into()),
+            ("templateKey", template.to_string()),
             ("ulid", parts.place),
             ("workerId", worker.to_string()),
         ];
@@ -102,6 +106,7 @@ impl Samples {
             ("EXPIRY_INDEX", keys::EXPIRY_INDEX),
             ("MESSAGES_INDEX", keys::MESSAGES_INDEX),
             ("READY_INDEX", keys::READY_INDEX),
+            ("TEMPLATES", keys::TEMPLATES),
             ("WORKERS", keys::WORKERS),
         ];
         let made = made.map(|(name, part)| (name, vec![part.to_owned()]));

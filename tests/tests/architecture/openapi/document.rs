@@ -9,12 +9,12 @@ use serde_json::{Map, Value, json};
 use crate::openapi::examples::example_of;
 use crate::openapi::limits;
 
-const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while \
-    there is more, `nextCursor`, which the next call takes as `cursor`. An address whose calls had no valid credential 60 times within a minute gets 429 on every operation with a credential \
-    until the minute is over. Broken characters of a body become U+FFFD. The gateway answers paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is \
-    taken and answered. Worker images that speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this document; see docs/worker-image.md.";
+const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is more, `nextCursor`, which the \
+    next call takes as `cursor`. An address whose calls had no valid credential 60 times within a minute gets 429 on every operation with a credential until the minute is over. Broken characters of a body become U+FFFD. The gateway \
+    answers paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, \
+    which are not part of this document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 18] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -34,12 +34,14 @@ const TAGS: [(&str, &str); 16] = [
     ("skills", "Global skills."),
     ("snapshots", "The files that an agent keeps for a user."),
     ("telegram", "Telegram: the webhook, and how it is set."),
+    ("templates", "Message templates: texts that apps send often."),
+    ("users", "The agents of a user."),
 ];
 const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 20] = [
+const PARAMETERS: [(&str, &str); 21] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
     ("chat", "A chat, as `<botIdentity>:<chatId>`."),
@@ -53,13 +55,13 @@ const PARAMETERS: [(&str, &str); 20] = [
     ("slug", "A skill."),
     ("snapshotId", "A snapshot."),
     ("storageId", "A file that an agent has made or fetched."),
+    ("templateKey", "The key of a message template or a push template: 1 to 64 letters, digits or `-`."),
     ("version", "A semantic version."),
     ("volumeId", "A volume, as its provider names it."),
     ("workerId", "A worker: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("broadcastId", "A broadcast."),
     ("companyId", "A company: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("pushJobId", "A push job."),
-    ("templateKey", "A push template of the company: 1 to 64 letters, digits, `.`, `_` or `-`."),
 ];
 
 /// The document of all functions.
@@ -99,6 +101,10 @@ pub fn document(parts: &[Value]) -> Value {
                 "apiKey": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "afk_<id>_<secret>",
                     "description": "An API key with one of the scopes that the operation names.",
+                },
+                "userToken": {
+                    "type": "http", "scheme": "bearer", "bearerFormat": "afu_<token>",
+                    "description": "A token of `createUserToken`, for the routes of its user.",
                 },
                 "workerToken": {
                     "type": "http", "scheme": "bearer", "description": "The token that a worker was started with.",
@@ -143,13 +149,16 @@ fn complete(
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
     responses.retain(|status, _| !status.starts_with(['4', '5']));
     for (status, response) in responses.iter_mut() {
+        response["description"] = meaning(status).into();
+        if response["content"]["text/event-stream"].is_object() {
+            continue;
+        }
         let media = &mut response["content"]["application/json"];
         if media.is_null() {
             response.as_object_mut().expect("it is one").remove("content");
         } else {
             hoist(&format!("{id}Answer"), &mut media["schema"], schemas);
         }
-        response["description"] = meaning(status).into();
     }
     for (status, codes) in problems {
         let name: String = codes.iter().map(|code| word(code.as_str())).collect();

@@ -27,10 +27,11 @@ const GIB: u64 = 1024 * 1024 * 1024;
 struct Text(&'static str, u64, u64, &'static str);
 
 /// Ids, which path parameters have too.
-const IDS: [Text; 16] = [
+const IDS: [Text; 18] = [
     Text("agentKey", 1, 64, TOKEN),
     Text("botIdentity", 1, 19, TELEGRAM_NUMBER),
     Text("chat", 3, 40, CHAT),
+    Text("companyId", 1, 64, TOKEN),
     Text("consumerUserId", 1, 128, ""),
     Text("conversationId", 1, 256, ""),
     Text("keyId", 1, 64, ""),
@@ -41,6 +42,7 @@ const IDS: [Text; 16] = [
     Text("sha256", 64, 64, "^[0-9a-f]{64}$"),
     Text("slug", 2, 128, "^[a-z0-9][a-z0-9_-]*$"),
     Text("snapshotId", 1, 96, ""),
+    Text("templateKey", 1, 64, ""),
     Text("version", 5, 64, SEMANTIC_VERSION),
     Text("volumeId", 1, 64, TOKEN),
     Text("workerId", 1, 64, TOKEN),
@@ -77,6 +79,11 @@ const TEXTS: &[Text] = &[
     Text("rateLimitText", 0, 500, ""),
     Text("unboundText", 0, 500, ""),
     Text("systemPrompt", 0, 8_000, ""),
+    Text("templateId", 1, 64, ""),
+    Text("title", 1, 100, r"\S"),
+    Text("CreateMessageTemplateRequest.content", 1, 4_096, r"\S"),
+    Text("UpdateMessageTemplateRequest.content", 1, 4_096, r"\S"),
+    Text("tags", 1, 40, r"\S"),
     Text("userId", 1, 19, TELEGRAM_NUMBER),
 ];
 

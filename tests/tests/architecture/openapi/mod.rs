@@ -26,8 +26,13 @@ const UPDATE: &str = "UPDATE_DOCS";
 const OTHERS: [&str; 2] = ["/w/", "/f/"];
 
 fn generated() -> Value {
-    let parts =
-        [af_worker::openapi(), af_user_api::openapi(), af_admin_api::openapi(), af_webhook::openapi()];
+    let parts = [
+        af_worker::openapi(),
+        af_user_api::openapi(),
+        af_stream::openapi(),
+        af_admin_api::openapi(),
+        af_webhook::openapi(),
+    ];
     document(&parts.map(|part| serde_json::to_value(part).unwrap()))
 }
 
@@ -57,9 +62,11 @@ fn every_route_of_the_template_is_in_the_document_and_the_reverse() {
     let yaml = fs::read_to_string(root().join("infra/template.yaml")).unwrap();
     let template = Template::parse(&yaml, &BTreeMap::new()).unwrap();
     let events = template.functions.iter().flat_map(|function| &function.events);
-    let routes = events.filter_map(|event| match event {
-        EventDef::HttpApi { method, path } => Some((method.to_string(), path.clone())),
-        _ => None,
+    let streamed = || af_stream::openapi().paths.paths.into_keys().map(|path| ("GET".to_owned(), path));
+    let routes = events.flat_map(|event| match event {
+        EventDef::HttpApi { method, path } => vec![(method.to_string(), path.clone())],
+        EventDef::FunctionUrl => streamed().collect(),
+        _ => Vec::new(),
     });
     let declared: BTreeSet<_> =
         routes.filter(|(_, path)| !OTHERS.iter().any(|o| path.starts_with(o))).collect();
@@ -97,6 +104,9 @@ fn every_operation_has_a_summary_and_its_responses() {
         assert!(operation["responses"]["500"].is_object(), "{what}");
         let good = object(&operation["responses"]).filter(|(status, _)| status.starts_with('2'));
         for (status, response) in good {
+            if response["content"]["text/event-stream"].is_object() {
+                continue;
+            }
             let media = &response["content"]["application/json"];
             assert_eq!(media.is_null(), status == "204", "{what} answers {status} without a body");
             let is_free = media["schema"]["properties"].is_null() && media["schema"]["$ref"].is_null();

@@ -79,6 +79,16 @@ fn function(names: &Names<'_>, id: &str, properties: &Value) -> Vec<Resource> {
             Value::Null,
         ));
     }
+    if !properties["FunctionUrlConfig"].is_null() {
+        let public = json!({
+            "Action": "lambda:InvokeFunctionUrl",
+            "FunctionName": names.physical(id, "AWS::Serverless::Function"),
+            "Principal": "*",
+            "FunctionUrlAuthType": "NONE",
+        });
+        resources.push(resource(format!("{id}Url"), "AWS::Lambda::Url", Value::Null));
+        resources.push(resource(format!("{id}UrlPublicPermissions"), "AWS::Lambda::Permission", public));
+    }
     for (name, event) in fields(&properties["Events"]) {
         resources.extend(event_resources(names, id, &format!("{id}{name}"), &event));
     }

@@ -16,6 +16,7 @@ const ENVIRONMENT: [(&str, &[&str]); 7] = [
     ("webhook", &["WEBHOOK_PATH_PREFIX"]),
     ("worker", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
     ("user-api", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
+    ("stream", &[]),
     ("admin-api", &["FLY_API_URL", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
     ("reconcile", &["FLY_API_URL", "PUBLIC_URL", "TELEGRAM_API_URL"]),
     ("effects", &["BUCKET_NAME", "TELEGRAM_API_URL"]),

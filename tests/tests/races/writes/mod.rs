@@ -30,6 +30,7 @@ mod repairs;
 mod skills;
 mod snapshots;
 mod system;
+mod templates;
 mod workers;
 
 /// The list of writes, grouped by module: the name of a write and the answer to its repetition.
@@ -131,6 +132,11 @@ writes! {
         send_to_target_if_absent => Contains("Known(Enqueued)");
         advance_broadcast_if_unchanged => Contains("Stale");
         cancel_broadcast_if_running => Contains("Stale");
+    }
+    templates {
+        make_template_if_absent => Same;
+        change_template_if_present => Same;
+        delete_template_if_present => Contains("Stale");
     }
     system {
         change_config_if_unchanged => Same;

@@ -136,8 +136,14 @@ async fn pushed(world: &World, job: &PushJob, run_key: RunKey) -> (Dispatch, New
         error: None,
         created_at: now,
     };
-    let new =
-        NewMessage { conversation: message.conversation, agent: job.agent.clone(), entry, item, limit: None };
+    let new = NewMessage {
+        conversation: message.conversation,
+        agent: job.agent.clone(),
+        entry,
+        item,
+        limit: None,
+        template: None,
+    };
     (record, new)
 }
 

@@ -21,6 +21,7 @@ pub async fn put_api_key_if_first(_: &World, app: &App, times: usize) -> Vec<Str
         secret_hash: [1; 32],
         created_at: app.now(),
         expires_at: None,
+        company: None,
     };
     let once = IdempotentCall { call: "call".into(), body: "body".into(), at: app.now() };
     send!(times, app.store.put_api_key_if_first(&key, &once))

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p, `b` for read or app; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 94] = [
+const ROUTES: [(&str, &str, char); 107] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -102,6 +102,19 @@ const ROUTES: [(&str, &str, char); 94] = [
     ("POST", "/v1/broadcasts", 'a'),
     ("GET", "/v1/broadcasts/01KE3N4AZ0000000000000000A", 'r'),
     ("POST", "/v1/broadcasts/01KE3N4AZ0000000000000000A/cancel", 'a'),
+    ("GET", "/v1/users/u/agents", 'p'),
+    ("GET", "/v1/users/u/agents/support", 'p'),
+    ("GET", "/v1/users/u/active-agent", 'p'),
+    ("GET", "/v1/users/u/overview", 'p'),
+    ("GET", "/v1/users/u/agents/support/queue", 'p'),
+    ("GET", "/v1/users/u/agents/support/events", 'p'),
+    ("POST", "/v1/users/u/tokens", 'p'),
+    ("GET", "/v1/users/u/agents/support/usage", 'p'),
+    ("GET", "/v1/message-templates", 'r'),
+    ("POST", "/v1/message-templates", 'a'),
+    ("GET", "/v1/message-templates/good-morning", 'r'),
+    ("PUT", "/v1/message-templates/good-morning", 'a'),
+    ("DELETE", "/v1/message-templates/good-morning", 'a'),
     ("GET", "/openapi.json", '-'),
     ("GET", "/healthz", '-'),
     ("GET", "/readyz", '-'),

@@ -8,6 +8,7 @@ mod agents;
 mod backlog;
 mod bodies;
 mod bridge;
+mod events;
 mod expiry;
 mod hydration;
 mod ingress_config;
@@ -28,14 +29,21 @@ mod retry;
 mod secrets;
 mod skills;
 mod telegram;
+mod templates;
+mod usage;
+mod user_agents;
+mod user_messages;
+mod user_tokens;
 mod users;
 mod validity;
 mod why;
 mod workers;
 
+use std::future::Future;
 use std::ops::Deref;
 
 use af_domain::time::Millis;
+use af_runtime::clock::Clock;
 use af_tests::bundle::Bundle;
 use af_tests::calls::Answer;
 use serde_json::{Value, json};
@@ -105,6 +113,21 @@ impl World {
         let path = format!("/v1/worker/messages/{}/fail", job["messageId"].as_str().unwrap());
         let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "no", "retryable": false});
         self.api.post(&path, body).key(token).send().await.body_of(200);
+    }
+
+    /// Lets `call` wait, and moves the clock in small steps until it has an answer. Returns the answer with the time that has
+    /// passed.
+    async fn waited(&self, call: impl Future<Output = Answer> + Send + 'static) -> (Value, Millis) {
+        let call = tokio::spawn(call);
+        let start = self.bundle.clock.now();
+        while !call.is_finished() {
+            self.advance(Millis::new(50));
+            // The clock stands still for the call, which gets real time for its requests.
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+        (call.await.unwrap().body_of(200), self.bundle.clock.now().since(start))
     }
 
     /// Advances the clock until the functions' caches of policies, profiles and keys have expired.

@@ -33,8 +33,12 @@ pub async fn create(
         let scopes: BTreeSet<_> = request.scopes.iter().map(|scope| scope.as_str()).collect();
         let scopes = Vec::from_iter(scopes).join(",");
         let ends = request.expires_at.map(|at| at.to_string()).unwrap_or_default();
-        idempotency::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
+        let mut body = vec!["key", &request.name, &scopes, &ends];
+        body.extend(request.company_id.as_ref().map(|company| company.0.as_str()));
+        idempotency::call(&app, &caller.key_id, key.as_str(), &body)
     });
-    let made = api_keys::create(&app, &request.name, &request.scopes, expires_at, once.as_ref()).await?;
+    let company = request.company_id.as_ref().map(|company| &company.0);
+    let made =
+        api_keys::create(&app, &request.name, &request.scopes, expires_at, company, once.as_ref()).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }

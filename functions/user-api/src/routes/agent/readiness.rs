@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/readiness",
     operation_id = "getUserAgentReadiness", tag = "agents",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = AgentReadiness), (status = 404, description = "not_found")),
 )]
 pub async fn readiness(

@@ -3,7 +3,7 @@ use af_app::telegram::bots::set_token;
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_http::{ApiJson, ApiPath, Json, Problem};
 
-use crate::caller::ConsumerApp;
+use crate::caller::KeyHolder;
 
 /// Checks the token of the agent's bot with Telegram and keeps it as a secret.
 ///
@@ -20,7 +20,7 @@ use crate::caller::ConsumerApp;
     ),
 )]
 pub async fn put(
-    ConsumerApp { app, .. }: ConsumerApp,
+    KeyHolder { app, .. }: KeyHolder,
     ApiPath((_user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     ApiJson(request): ApiJson<TelegramTokenRequest>,
 ) -> Result<Json<BotBody>, Problem> {

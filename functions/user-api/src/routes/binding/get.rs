@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/binding",
     operation_id = "getUserBinding", tag = "bindings",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = BindingBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(

@@ -14,7 +14,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/bindings",
     operation_id = "listUserBindings", tag = "bindings",
-    security(("apiKey" = ["admin", "app"])), params(PageQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(PageQuery),
     responses((status = 200, body = Page<BindingBody>)),
 )]
 pub async fn list(

@@ -1,6 +1,6 @@
 use af_api::messages::{SendAnswer, SendRequest};
 use af_api::problem::IdempotencyHeader;
-use af_app::intake::send::{UserMessage, send as use_case};
+use af_app::intake::send::{Content, UserMessage, send as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Timestamp;
 use af_http::{ApiJson, ApiPath, IdempotencyKey, Json, Problem, StatusCode};
@@ -11,13 +11,13 @@ use crate::caller::ConsumerApp;
 /// Accepts a message, once per idempotency key. The reply goes to the user's chat when the binding has one.
 ///
 /// # Errors
-/// 404 when the user has no active binding, 409 when the binding names another agent or the agent is disabled, 413, 422 with
+/// 404 when the user has no active binding or the template does not exist, 409 when the binding names another agent or the agent is disabled, 413, 422 with
 /// the field at fault or for an idempotency key that was used with another body, 429 when too many messages wait. A
 /// refused call writes nothing.
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages",
     operation_id = "sendMessageToUserAgent", tag = "messages",
-    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(SendRequest),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(IdempotencyHeader), request_body = inline(SendRequest),
     responses(
         (status = 202, body = inline(SendAnswer)), (status = 404, description = "not_found"),
         (status = 409, description = "conflict, agent_disabled"),
@@ -33,7 +33,7 @@ pub async fn send(
     ApiJson(request): ApiJson<SendRequest>,
 ) -> Result<(StatusCode, Json<SendAnswer>), Problem> {
     let said = UserMessage {
-        content: request.content,
+        content: Content::of(request.content, request.template_id.map(|id| id.0))?,
         metadata: request.metadata,
         scheduled_for: request.scheduled_for.map(Timestamp::from_millis),
         priority: request.priority,

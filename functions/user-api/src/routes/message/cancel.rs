@@ -13,7 +13,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     delete, path = "/v1/users/{consumerUserId}/messages/{messageId}",
     operation_id = "cancelUserMessage", tag = "messages",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses(
         (status = 200, body = CancelBody), (status = 202, body = CancelBody),
         (status = 404, description = "not_found"), (status = 409, description = "conflict"),

@@ -1,5 +1,7 @@
 use af_api::pairing::{NewPairing, PairingBody, PairingRequest};
 use af_api::problem::IdempotencyHeader;
+use af_app::App;
+use af_app::access::auth::Caller;
 use af_app::agents::pairing::create as use_case;
 use af_app::intake::idempotency;
 use af_domain::ids::{AgentKey, ConsumerUserId};
@@ -17,7 +19,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing",
     operation_id = "createUserAgentPairing", tag = "pairing",
-    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(PairingRequest),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(IdempotencyHeader), request_body = inline(PairingRequest),
     responses(
         (status = 201, body = NewPairing), (status = 404, description = "not_found"),
         (status = 409, description = "agent_disabled, not_configured"),
@@ -25,17 +27,18 @@ use crate::caller::ConsumerApp;
     ),
 )]
 pub async fn create(
-    caller: ConsumerApp,
+    ConsumerApp { app, caller, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<PairingRequest>,
 ) -> Result<(StatusCode, Json<NewPairing>), Problem> {
-    made(&caller, &user, &agent, request.ttl_ms, key).await
+    made(&app, &caller, &user, &agent, request.ttl_ms, key).await
 }
 
 /// Creates a code and shows it.
 pub async fn made(
-    ConsumerApp { app, caller, .. }: &ConsumerApp,
+    app: &App,
+    caller: &Caller,
     user: &ConsumerUserId,
     agent: &AgentKey,
     ttl_ms: Option<u64>,

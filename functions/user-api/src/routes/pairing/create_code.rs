@@ -2,7 +2,7 @@ use af_api::pairing::{NewPairing, PairingCodeRequest};
 use af_api::problem::IdempotencyHeader;
 use af_http::{ApiJson, IdempotencyKey, Json, Problem, StatusCode};
 
-use crate::caller::ConsumerApp;
+use crate::caller::KeyHolder;
 use crate::routes::pairing::create::made;
 
 /// Creates a pairing code, for a caller that prefers the user and the agent in the body.
@@ -21,9 +21,9 @@ use crate::routes::pairing::create::made;
     ),
 )]
 pub async fn create(
-    caller: ConsumerApp,
+    KeyHolder { app, caller }: KeyHolder,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<PairingCodeRequest>,
 ) -> Result<(StatusCode, Json<NewPairing>), Problem> {
-    made(&caller, &request.consumer_user_id.0, &request.agent_key.0, request.ttl_ms, key).await
+    made(&app, &caller, &request.consumer_user_id.0, &request.agent_key.0, request.ttl_ms, key).await
 }

@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/pairing",
     operation_id = "getUserAgentPairingStatus", tag = "pairing",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = PairingBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(

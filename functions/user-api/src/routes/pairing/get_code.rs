@@ -3,7 +3,7 @@ use af_app::agents::pairing::get as use_case;
 use af_domain::ids::PairingCode;
 use af_http::{ApiPath, Json, Problem};
 
-use crate::caller::ConsumerApp;
+use crate::caller::KeyHolder;
 
 /// Shows a pairing code.
 ///
@@ -16,7 +16,7 @@ use crate::caller::ConsumerApp;
     responses((status = 200, body = PairingBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    ConsumerApp { app, .. }: ConsumerApp,
+    KeyHolder { app, .. }: KeyHolder,
     ApiPath(code): ApiPath<PairingCode>,
 ) -> Result<Json<PairingBody>, Problem> {
     Ok(Json(PairingBody::at(use_case(&app, &code).await?, app.now())))

@@ -13,7 +13,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     patch, path = "/v1/users/{consumerUserId}/agents/{agentKey}/push-jobs/{pushJobId}", tag = "push",
     operation_id = "updatePushJob",
-    security(("apiKey" = ["admin", "app"])), request_body = PushJobChange,
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), request_body = PushJobChange,
     responses(
         (status = 200, body = PushJobBody), (status = 404, description = "not_found"),
         (status = 422, description = "invalid_field"),

@@ -2,8 +2,8 @@ use af_api::problem::IdempotencyHeader;
 use af_api::push::{PushJobBody, PushJobRequest};
 use af_app::intake::idempotency;
 use af_app::push::jobs::{self, NewJob};
-use af_domain::ids::{AgentKey, ConsumerUserId};
-use af_domain::refusal::Refusal;
+use af_domain::ids::{AgentKey, CompanyId, ConsumerUserId};
+use af_domain::refusal::{Code, Refusal};
 use af_http::{ApiJson, ApiPath, IdempotencyKey, Json, Problem, StatusCode};
 
 use crate::caller::ConsumerApp;
@@ -12,12 +12,12 @@ use crate::caller::ConsumerApp;
 /// within a day gets the same job.
 ///
 /// # Errors
-/// 404 when the user has no active agent, 409 when the agent is not the active one or has too many push jobs of the user, 422
+/// 403 for another company than that of the key, 404 when the user has no active agent, 409 when the agent is not the active one or has too many push jobs of the user, 422
 /// naming the field at fault, or when the idempotency key came with another request.
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/push-jobs", tag = "push",
     operation_id = "createPushJob",
-    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = PushJobRequest,
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(IdempotencyHeader), request_body = PushJobRequest,
     responses(
         (status = 201, body = PushJobBody), (status = 404, description = "not_found"),
         (status = 409, description = "conflict"),
@@ -35,8 +35,21 @@ pub async fn create(
         let body = ["push-job", user.as_str(), agent.as_str(), &said];
         idempotency::call(&app, &caller.key_id, key.as_str(), &body)
     });
-    let job = jobs::create(&app, &user, &agent, new_job(request)?, once.as_ref()).await?;
+    let new = of_company(new_job(request)?, caller.company)?;
+    let job = jobs::create(&app, &user, &agent, new, once.as_ref()).await?;
     Ok((StatusCode::CREATED, Json(job.into())))
+}
+
+/// A key that is bound to a company makes jobs of this company only.
+fn of_company(new: NewJob, bound: Option<CompanyId>) -> Result<NewJob, Refusal> {
+    let Some(bound) = bound else { return Ok(new) };
+    match &new.company {
+        Some(named) if *named != bound => {
+            let detail = format!("this key is bound to company {bound}; leave companyId out or name {bound}");
+            Err(Refusal { pointer: Some("/companyId".to_owned()), ..Refusal::new(Code::Forbidden, detail) })
+        }
+        _ => Ok(NewJob { company: Some(bound), ..new }),
+    }
 }
 
 fn new_job(request: PushJobRequest) -> Result<NewJob, Refusal> {

@@ -11,7 +11,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     delete, path = "/v1/users/{consumerUserId}/agents/{agentKey}/push-jobs/{pushJobId}", tag = "push",
     operation_id = "deletePushJob",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 204), (status = 404, description = "not_found")),
 )]
 pub async fn delete(

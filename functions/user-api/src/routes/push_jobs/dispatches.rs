@@ -14,7 +14,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/push-dispatches", tag = "push",
     operation_id = "listPushDispatchesForAgent",
-    security(("apiKey" = ["admin", "app"])), params(PageQuery),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(PageQuery),
     responses((status = 200, body = Page<PushDispatchBody>)),
 )]
 pub async fn list(

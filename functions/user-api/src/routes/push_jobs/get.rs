@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/push-jobs/{pushJobId}", tag = "push",
     operation_id = "getPushJob",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = PushJobBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(

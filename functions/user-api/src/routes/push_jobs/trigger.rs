@@ -17,7 +17,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/push-jobs/{pushJobId}/trigger", tag = "push",
     operation_id = "triggerPushJob",
-    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(IdempotencyHeader),
     responses(
         (status = 202, body = PushDispatchBody), (status = 404, description = "not_found"),
         (status = 409, description = "conflict, agent_disabled"),

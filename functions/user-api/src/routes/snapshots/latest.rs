@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest",
     operation_id = "getLatestSnapshotForUserAgent", tag = "snapshots",
-    security(("apiKey" = ["admin", "app"])),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])),
     responses((status = 200, body = SnapshotBody), (status = 404, description = "not_found")),
 )]
 pub async fn latest(

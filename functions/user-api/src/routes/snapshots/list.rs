@@ -8,15 +8,15 @@ use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
 
-/// Lists snapshots.
+/// Lists the snapshots of the user's files, the newest first. A user without a conversation has none.
 ///
 /// # Errors
-/// 404 when the user and the agent have no conversation.
+/// 422 for a limit or cursor that is not acceptable.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots",
     operation_id = "listSnapshotsForUserAgent", tag = "snapshots",
-    security(("apiKey" = ["admin", "app"])), params(SnapshotsQuery),
-    responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
+    security(("apiKey" = ["admin", "app"]), ("userToken" = [])), params(SnapshotsQuery),
+    responses((status = 200, body = Page<SnapshotBody>)),
 )]
 pub async fn list(
     ConsumerApp { app, objects, .. }: ConsumerApp,

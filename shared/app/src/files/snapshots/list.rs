@@ -12,7 +12,7 @@ use super::latest::download_url;
 use crate::{App, Result};
 
 /// Returns one page of the snapshots of `user`'s conversation with `agent`, the newest first, starting after
-/// `after`. The cursor is the id of the last one. Returns 404 if there is no such conversation.
+/// `after`. The cursor is the id of the last one. A user without a conversation has an empty page.
 pub async fn of_user(
     app: &App,
     objects: &Objects,
@@ -23,13 +23,7 @@ pub async fn of_user(
 ) -> Result<Page<SnapshotBody, SnapshotId>> {
     let key = conversation_key(&conversation_of(agent, user)?);
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-    let (meta, page) =
-        tokio::join!(app.store.conversation(&key, false), app.store.snapshots_of(&key, limit, after));
-    if meta?.is_none() {
-        let what = format!("conversation of user {user} with agent {agent}");
-        return Err(Refusal::not_found(what).into());
-    }
-    let Page { items, next } = page?;
+    let Page { items, next } = app.store.snapshots_of(&key, limit, after).await?;
     let views = futures::future::try_join_all(items.into_iter().map(|snapshot| view(objects, snapshot)));
     Ok(Page { items: views.await?, next })
 }

@@ -1,0 +1,79 @@
+//! User tokens: `afu_` and a signed text (`signed.rs`) with the content `<expiry in ms>|<key id>|<consumerUserId>`.
+//!
+//! A consumer app makes one for a user, so that a browser or a phone can call the routes of this user. A token ends with the
+//! key that made it.
+
+use af_api::keys::Scope;
+use af_domain::ids::ConsumerUserId;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::{Millis, Timestamp};
+use secrecy::SecretString;
+
+use super::auth::{BOOTSTRAP_KEY_ID, Caller, UserOfToken, valid_key};
+use super::signed::{current_key, sign, verified};
+use crate::{App, Result};
+
+const PREFIX: &str = "afu_";
+/// Separates these signatures from those of worker tokens and of links to files.
+const PURPOSE: &[u8] = b"agent-factory user 1\0";
+/// The validity of a token if its maker does not say.
+const DEFAULT_TTL_SECS: u64 = 900;
+/// The longest validity. A token cannot be revoked, except with its key.
+const MAX_TTL_SECS: u64 = 3_600;
+
+/// Whether `token` has the form of a user token.
+pub(super) fn is_user_token(token: &str) -> bool {
+    token.starts_with(PREFIX)
+}
+
+/// Creates a token of `user` for the key of `caller`, and returns it with its expiry. Returns 422 for an invalid validity.
+pub async fn mint(
+    app: &App,
+    caller: &Caller,
+    user: &ConsumerUserId,
+    ttl_secs: Option<u64>,
+) -> Result<(SecretString, Timestamp)> {
+    let ttl = ttl_secs.unwrap_or(DEFAULT_TTL_SECS);
+    if !(1..=MAX_TTL_SECS).contains(&ttl) {
+        let detail = format!("ttlSeconds must be a whole number from 1 to {MAX_TTL_SECS}");
+        return Err(Refusal::field("/ttlSeconds", detail).into());
+    }
+    let expires_at = app.now() + Millis::from_secs(ttl);
+    let content = format!("{expires_at}|{}|{user}", caller.key_id);
+    let signed = sign(&current_key(app).await?, PURPOSE, &content);
+    Ok((SecretString::from(format!("{PREFIX}{signed}")), expires_at))
+}
+
+/// Verifies a token and returns its user. Returns 401 if the token is invalid or has expired, or if its key does not open the
+/// user API any more.
+pub(super) async fn verify(app: &App, token: &str) -> Result<Caller> {
+    let refused = |detail: &str| Refusal::new(Code::Unauthorized, detail);
+    let signed = token.strip_prefix(PREFIX).unwrap_or_default();
+    let content = verified(app, PURPOSE, signed).await?;
+    let (key, user) =
+        content.as_deref().and_then(parsed).ok_or_else(|| refused("a valid user token is required"))?;
+    if user.expires_at <= app.now() {
+        return Err(refused("this user token has expired").into());
+    }
+    let company = if key == BOOTSTRAP_KEY_ID {
+        None
+    } else {
+        let key = valid_key(app, key).await?;
+        let opens = |scopes: &[String]| {
+            scopes.iter().filter_map(Scope::parse).any(|scope| matches!(scope, Scope::App | Scope::Admin))
+        };
+        let key = key.filter(|key| opens(&key.scopes));
+        key.ok_or_else(|| refused("the key that made this user token was revoked or has expired"))?.company
+    };
+    // Idempotency keys of a user are those of all its tokens.
+    let key_id = format!("user:{}", user.id);
+    Ok(Caller { key_id, scopes: Vec::new(), company, user: Some(user) })
+}
+
+fn parsed(content: &str) -> Option<(&str, UserOfToken)> {
+    let mut parts = content.splitn(3, '|');
+    let expires_at = Timestamp::from_millis(parts.next()?.parse().ok()?);
+    let key = parts.next()?;
+    let id = ConsumerUserId::parse(parts.next()?).ok()?;
+    Some((key, UserOfToken { id, expires_at }))
+}
