@@ -25,10 +25,7 @@ const TAGS: [(&str, &str); 18] = [
     ("pairing", "Pairing codes, and the onboarding of a user on Telegram."),
     ("provider", "The place where workers run."),
     ("outbox", "Replies on their way to Telegram."),
-    (
-        "push",
-        "Messages that the system sends by itself: push templates, push jobs, dispatches and broadcasts.",
-    ),
+    ("push", "Messages at set times: push templates, push jobs, dispatches and broadcasts."),
     ("queue", "The queue in figures and lists, and what mends it."),
     ("secrets", "Secrets: imported, looked at, deleted. No answer holds a value."),
     ("skills", "Global skills."),
@@ -41,7 +38,7 @@ const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 21] = [
+const PARAMETERS: [(&str, &str); 20] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
     ("chat", "A chat, as `<botIdentity>:<chatId>`."),
