@@ -29,7 +29,6 @@ impl Samples {
         let conversation = keys::conversation_key(&ConversationId::parse("user-agent:support:ann").unwrap());
         let (at, worker) = (Timestamp::from_millis(1_700_000_000_000), WorkerId::parse("w-1").unwrap());
         let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
-        let template = TemplateKey::parse("good-morning").unwrap();
         let user = ConsumerUserId::parse("ann").unwrap();
         let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
         let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
@@ -59,7 +58,6 @@ impl Samples {
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
             ("snapshot", key(keys::snapshot(&snapshot))),
-            ("template", key(keys::template(&template))),
             ("template_count", key(keys::template_count())),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
@@ -86,7 +84,6 @@ impl Samples {
             ("place", "000001".into()),
             ("shard", "0".into()),
             ("telegramUserId", "444".into()),
-            ("templateKey", template.to_string()),
             ("ulid", parts.place),
             ("workerId", worker.to_string()),
         ];
@@ -146,9 +143,11 @@ impl Samples {
         let (user, company) = (ConsumerUserId::parse("ann").unwrap(), CompanyId::parse("acme").unwrap());
         let job = PushJobId::parse("01HF7YAT000000000000000001").unwrap();
         let broadcast = BroadcastId::parse("01HF7YAT000000000000000002").unwrap();
-        let template = PushTemplateKey::parse("morning").unwrap();
+        let template = PushTemplateKey::parse("good-morning").unwrap();
+        let of_messages = TemplateKey::parse("good-morning").unwrap();
         let of_user = keys::push_dispatches_of_agent(&agent, Some(&user));
         let made = [
+            ("template", key(keys::template(&of_messages))),
             ("push_template", key(keys::push_template(&company, &template))),
             ("push_job", key(keys::push_job(&user, &agent, &job))),
             ("push_stats", key(keys::push_stats(&user, &agent))),
