@@ -33,7 +33,7 @@ pub enum Templates {
     #[command(verbatim_doc_comment)]
     Create {
         /// The key, unique within the company
-        key: PushTemplateKey,
+        template: PushTemplateKey,
         /// The company
         #[arg(long)]
         company: Option<CompanyId>,
@@ -50,7 +50,7 @@ pub enum Templates {
     /// Delete a template; its jobs are kept
     Delete {
         /// The key
-        key: PushTemplateKey,
+        template: PushTemplateKey,
         /// The company
         #[arg(long, default_value = "default")]
         company: CompanyId,
@@ -71,11 +71,11 @@ impl Templates {
                     );
                 });
             }
-            Templates::Create { key, company, title, text, times } => {
+            Templates::Create { template, company, title, text, times } => {
                 let periodicity = times.first().map_or(Periodicity::Manual, Schedule::periodicity);
                 let request = PushTemplateRequest {
                     company_id: company.map(Id),
-                    template_key: Id(key),
+                    template_key: Id(template),
                     title,
                     text,
                     periodicity: periodicity.into(),
@@ -85,8 +85,8 @@ impl Templates {
                 let made: Answer<PushTemplateBody> = api.post("/v1/push-templates", &request).await?;
                 made.print(|made| output::line(&format!("push template {} is created", made.template_id)));
             }
-            Templates::Delete { key, company } => {
-                let (company, key) = (segment(company.as_str()), segment(key.as_str()));
+            Templates::Delete { template, company } => {
+                let (company, key) = (segment(company.as_str()), segment(template.as_str()));
                 api.delete(&format!("/v1/push-templates/{company}/{key}")).await?;
                 output::line(&format!("push template {key} is deleted"));
             }
