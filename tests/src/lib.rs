@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod calls;
 pub mod messages;
+pub mod push;
 pub(crate) mod secret_scan;
 pub mod steps;
 pub mod telegram;

@@ -19,6 +19,9 @@ pub struct Operator {
 /// A caller that may read: scope `admin` or `read`.
 pub struct Viewer(pub Shared);
 
+/// A caller with any key: scope `admin`, `read` or `app`.
+pub struct AnyKey(pub Shared);
+
 /// A caller that may enqueue and configure webhooks: scope `admin` or `app`.
 pub struct Sender {
     pub app: Shared,
@@ -44,6 +47,15 @@ impl FromRequestParts<Shared> for Viewer {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
         admitted(parts, app, &[Scope::Admin, Scope::Read]).await?;
+        Ok(Self(app.clone()))
+    }
+}
+
+impl FromRequestParts<Shared> for AnyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        admitted(parts, app, &[Scope::Admin, Scope::Read, Scope::App]).await?;
         Ok(Self(app.clone()))
     }
 }

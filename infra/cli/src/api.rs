@@ -113,6 +113,14 @@ impl Api {
         self.call(self.request(Method::PUT, path).json(body)).await
     }
 
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, ApiError> {
+        self.call(self.request(Method::PATCH, path).json(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.send(self.request(Method::DELETE, path)).await.map(drop)
     }

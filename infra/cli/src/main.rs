@@ -62,6 +62,12 @@ enum Command {
     /// Show what waits for its delivery to Telegram; send a reply again, and remove what blocks a chat
     #[command(subcommand)]
     Outbox(commands::outbox::Outbox),
+    /// Send messages at set times: push templates, push jobs and their dispatches
+    #[command(subcommand)]
+    Push(commands::push::Push),
+    /// Send a text to every active agent, and watch or cancel it
+    #[command(subcommand)]
+    Broadcast(commands::broadcast::Broadcast),
     /// Show a conversation, and free it from its worker
     #[command(subcommand)]
     Conversations(commands::conversations::Conversations),
@@ -127,6 +133,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
         Command::Outbox(outbox) => outbox.run(&Api::of(target)?).await,
+        Command::Push(push) => push.run(&Api::of(target)?).await,
+        Command::Broadcast(broadcast) => broadcast.run(&Api::of(target)?).await,
         Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,
         Command::Skills(skills) => skills.run(&Api::of(target)?).await,
         Command::Config(config) => config.run(&Api::of(target)?).await,

@@ -136,6 +136,13 @@ async fn build_one(def: &FunctionDef, boot: &Boot) -> anyhow::Result<Built> {
                 async move { function.handle(event).await }
             }))
         }
+        "push-dispatch" => {
+            let function = Arc::new(af_push_dispatch::build(boot).await?);
+            Built::Event(EventFunction::new(&def.logical_id, def.timeout, move |event| {
+                let function = function.clone();
+                async move { function.handle(event).await }
+            }))
+        }
         other => bail!("the template names the binary {other}, which does not exist"),
     })
 }

@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod bindings;
+pub mod broadcasts;
 pub mod conversations;
 pub mod events;
 pub mod health;
@@ -20,8 +21,10 @@ pub mod pairing;
 pub mod policies;
 pub mod problem;
 pub mod provider;
+pub mod push;
 pub mod queue;
 pub mod reconcile;
+pub mod schedule;
 pub mod secret_text;
 pub mod secrets;
 pub mod skills;

@@ -14,6 +14,7 @@ pub mod files;
 pub mod intake;
 pub mod outbox;
 pub mod pool;
+pub mod push;
 pub mod queue;
 pub mod settings;
 pub mod skills;

@@ -164,7 +164,7 @@ id!(
     |t| (1..=64).contains(&t.chars().count()) && t.chars().all(|c| c == '-' || c.is_alphanumeric() && !c.is_uppercase())
 );
 id!(
-    /// The company to which an API key is bound.
+    /// The company to which an API key, a push template, a push job or a broadcast belongs.
     CompanyId, "companyId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
 );
 id!(
@@ -189,6 +189,10 @@ id!(
     Sha256Hex, "sha256", "64 hex digits in lower case",
     |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
+
+mod push;
+
+pub use push::{BroadcastId, PushJobId, PushTemplateId, PushTemplateKey, RunKey};
 
 fn is_ulid(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|b| b.is_ascii_alphanumeric())

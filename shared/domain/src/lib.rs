@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod pairing;
 pub mod policy;
 pub mod pool;
+pub mod push;
 pub mod refusal;
 pub mod skill;
 pub mod snapshot;

@@ -23,6 +23,8 @@ pub const SYSTEM_PUSH: &str = "system_push";
 
 /// The metadata field with the sender, which every payload has.
 pub const PROVIDER_USER: &str = "providerUserId";
+/// The metadata field that only messages of push jobs and broadcasts have: `scheduled`, `manual` or `broadcast`.
+pub const PUSH_MODE: &str = "pushMode";
 /// The metadata field with the ids of the Telegram messages that are one album, separated by commas.
 pub const ALBUM_METADATA: &str = "telegramAlbumMessageIds";
 

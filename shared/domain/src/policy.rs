@@ -196,6 +196,8 @@ policies! {
         attachment: ms "attachmentMs" = Millis::from_days(7), HOUR..=LONG;
         /// How long a message id is kept for deduplication.
         dedupe: ms "dedupeMs" = Millis::from_days(8), DAY..=(400 * DAY);
+        /// Records of dispatches of push jobs and broadcasts.
+        dispatch: ms "dispatchMs" = Millis::from_days(90), DAY..=LONG;
     }
 }
 

@@ -69,6 +69,32 @@ impl Store {
         Ok(Page { items, next })
     }
 
+    /// Returns the active bindings of these users, strongly consistent. A malformed binding is left out, like a missing one,
+    /// so that it does not hide the others.
+    pub async fn bindings_of_users<'a>(
+        &self,
+        users: impl Iterator<Item = &'a ConsumerUserId>,
+    ) -> Result<Vec<Binding>> {
+        let items = self.batch_get(users.map(keys::binding), true).await?;
+        Ok(items.iter().filter_map(|item| binding_from(item).ok()).collect())
+    }
+
+    /// Returns one page of the users with an active binding to an agent, ordered by id, starting after `after`. The read is
+    /// eventually consistent, so a binding may have changed.
+    pub async fn users_of_agent(
+        &self,
+        agent: &AgentKey,
+        limit: i32,
+        after: Option<&ConsumerUserId>,
+    ) -> Result<Vec<ConsumerUserId>> {
+        // A space is less than every first character of a user's id.
+        let after = after.map_or(" ", ConsumerUserId::as_str);
+        let values = [(":lp", keys::bindings_of_agent(agent).into()), (":after", after.into())];
+        let query = self.query("#lp = :lp AND #lk > :after", values).index_name(keys::MESSAGES_INDEX);
+        let user = |item: &Item| Reader::of(item).id("lk", ConsumerUserId::parse);
+        queried(query.limit(limit)).await?.items().iter().map(user).collect()
+    }
+
     /// Makes `binding` the active binding of its user and of its Telegram identity. It replaces `replaced`,
     /// the bindings that have these keys. It is stale if one of them has changed since it was read.
     pub async fn bind_if_unchanged(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit> {
@@ -105,7 +131,7 @@ pub(crate) fn bind(mut transaction: Transaction, binding: &Binding, replaced: &[
     for key in new {
         let replaced = old.iter().find(|(known, _)| *known == key).map(|(_, replaced)| *replaced);
         let condition = unchanged(&key, replaced);
-        transaction = transaction.put_when(binding_item(key, binding), &condition);
+        transaction = transaction.put_when(active_binding_item(key, binding), &condition);
     }
     let ended: BTreeMap<&BindingId, &Binding> = replaced.iter().map(|ended| (&ended.id, ended)).collect();
     ended
@@ -142,6 +168,16 @@ fn telegram_keys(telegram: &TelegramIdentity) -> Vec<Key> {
     let user = telegram.user.as_ref().map(|user| keys::binding_of_telegram_user(&telegram.bot, user));
     let chat = telegram.chat.as_ref().map(|chat| keys::binding_of_chat(&telegram.bot, chat));
     user.into_iter().chain(chat).collect()
+}
+
+/// The item of a user lists the binding among those of its agent.
+fn active_binding_item(key: Key, binding: &Binding) -> Item {
+    let of_user = key.sk == keys::ACTIVE_BINDING;
+    let item = Writer::from(binding_item(key, binding));
+    if !of_user {
+        return item.build();
+    }
+    item.put("lp", keys::bindings_of_agent(&binding.agent)).put("lk", binding.user.as_str()).build()
 }
 
 fn binding_item(key: Key, binding: &Binding) -> Item {

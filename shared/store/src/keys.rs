@@ -1,5 +1,7 @@
 //! The keys of all items. `docs/data-model.md` lists them, and a test compares the two.
 
+mod push;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -15,6 +17,8 @@ use af_domain::ids::{
 use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
+
+pub use push::*;
 
 /// The index of conversations that have work and no owner.
 pub const READY_INDEX: &str = "ready";
@@ -247,6 +251,11 @@ pub fn managed_bot(identity: &BotIdentity) -> Key {
 
 /// The prefix of the partition keys of managed bots.
 pub(crate) const MANAGED_BOT_PREFIX: &str = "MB#";
+
+/// Returns the partition of the active bindings of an agent in the index of messages.
+pub fn bindings_of_agent(agent: &AgentKey) -> String {
+    format!("AB#{agent}")
+}
 
 /// An API key.
 pub fn api_key(id: &str) -> Key {

@@ -32,6 +32,7 @@ pub mod message;
 pub mod outbox;
 pub mod pairing;
 mod payload;
+pub mod push;
 pub mod reconcile_lease;
 pub mod skill;
 pub mod snapshot;

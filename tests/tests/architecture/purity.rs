@@ -6,11 +6,15 @@ use af_tests::workspace::{DependencyKind, Violation, Workspace};
 const DOMAIN: &str = "shared/domain";
 
 /// The dependencies that the domain may have. Each entry needs a reason.
-const DEPENDENCIES_ALLOWED: [(&str, DependencyKind); 4] = [
-    ("semver", DependencyKind::Normal),    // Only reads a text.
-    ("sha2", DependencyKind::Normal),      // A function of its input; bundles of skills are named by it.
+const DEPENDENCIES_ALLOWED: [(&str, DependencyKind); 8] = [
+    ("jiff", DependencyKind::Normal), // Calendar and time zones, without its clock.
+    ("semver", DependencyKind::Normal), // Only reads a text.
+    ("sha2", DependencyKind::Normal), // A function of its input; bundles of skills are named by it.
     ("thiserror", DependencyKind::Normal), // Only derives `Display` and `Error`.
-    ("proptest", DependencyKind::Dev),     // Finds inputs for the tests of the rules.
+    ("proptest", DependencyKind::Dev), // Finds inputs for the tests of the rules.
+    ("chrono", DependencyKind::Dev),  // Together a second implementation of schedules,
+    ("chrono-tz", DependencyKind::Dev), // with which the first one is compared.
+    ("croner", DependencyKind::Dev),
 ];
 
 /// Words that the domain must not use, each with the argument that replaces it.
@@ -80,7 +84,7 @@ mod tests {
             domain_dependencies(&Workspace::of(&[("shared/domain/Cargo.toml", &text)])).len()
         };
         assert_eq!(manifest("[dependencies]\nthiserror = \"2\"\n[dev-dependencies]\nproptest = \"1\"\n"), 0);
-        for package in ["serde", "tokio", "rand", "axum", "aws-sdk-dynamodb", "jiff"] {
+        for package in ["serde", "tokio", "rand", "axum", "aws-sdk-dynamodb", "chrono"] {
             assert_eq!(manifest(&format!("[dependencies]\n{package} = \"1\"\n")), 1, "{package}");
         }
         assert_eq!(

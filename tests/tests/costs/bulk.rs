@@ -265,7 +265,7 @@ fn parts(text: &str, names: &Names, key: &ConversationKey) -> Vec<Part> {
     split
 }
 
-async fn partition(world: &World, pk: String) -> Vec<Value> {
+pub async fn partition(world: &World, pk: String) -> Vec<Value> {
     let query = json!({
         "TableName": table(world),
         "KeyConditionExpression": "pk = :pk",

@@ -9,6 +9,7 @@ mod idle;
 mod ingress;
 mod operators;
 mod pool;
+mod push;
 mod queue_depth;
 mod ready_index;
 mod serving;
@@ -55,10 +56,10 @@ transaction), a read unit 4 KB (half when eventually consistent), the writes of 
 square brackets counts requests refused by a condition, for which the engine reports no units; DynamoDB bills them like
 completed requests.
 
-All figures are the same at 10 and at 20 000 stored messages, and with 1 worker and with 500; the test measures all of
+All figures are the same at 10 and at 20 000 stored messages and push jobs, and with 1 worker and with 500; the test measures all of
 these. The cost of a tick of reconcile grows with the pool, as its rows show. Another test finds that claim with
 hydration, append, complete and a conversation's view cost the same at 200 and at 20 000 history entries. With
-`LARGE_TABLES=1` these tests compare 200 000 stored messages and 100 000 history entries.
+`LARGE_TABLES=1` these tests compare 200 000 stored messages and push jobs, and 100 000 history entries.
 
 1. The claim's 5 and the sign of life's 1. Once a minute a poll writes the worker's row instead of reading it, in its first
    round, before it knows whether there is something to claim.
@@ -118,6 +119,7 @@ async fn measured_over(stored: usize, workers: Option<u32>) -> Vec<Row> {
     let mut rows = ingress::rows(&world).await;
     rows.extend(serving::rows(&world).await);
     rows.extend(operators::rows(&world).await);
+    rows.extend(push::rows(&world, stored).await);
     rows.extend(pool);
     rows
 }

@@ -16,6 +16,8 @@ mod operator;
 mod owners;
 mod pairing;
 mod provider;
+mod push;
+mod push_broadcasts;
 mod reconciling;
 mod repairs;
 mod replica;

@@ -14,14 +14,14 @@ use crate::search::SearchResult;
 use crate::tally::Event;
 use crate::world::Verdict;
 
-/// The seeds that the tests run: chosen out of seeds 0 to 199, they cover everything that those 200 cover.
-pub const CORPUS: [u64; 41] = [
-    2, 5, 8, 13, 18, 20, 21, 24, 26, 32, 33, 35, 37, 39, 40, 43, 45, 47, 54, 56, 64, 67, 75, 76, 80, 87, 97,
-    98, 99, 103, 112, 115, 118, 140, 150, 152, 154, 156, 158, 171, 198,
+/// The seeds that the tests run: chosen out of seeds 0 to 139, they cover everything that those 140 cover.
+pub const CORPUS: [u64; 42] = [
+    8, 11, 12, 14, 16, 17, 21, 24, 32, 35, 37, 39, 41, 43, 44, 47, 51, 55, 56, 57, 60, 62, 67, 68, 72, 73,
+    75, 76, 87, 91, 96, 97, 104, 107, 111, 112, 113, 117, 128, 131, 132, 135,
 ];
 
 /// The number of pairs of fault and operation that the corpus covered when it was chosen.
-pub const PAIRS: usize = 181;
+pub const PAIRS: usize = 242;
 /// The share of these pairs that must still happen. A change of the use cases moves the rare ones.
 pub const MIN_PERCENT_OF_PAIRS: usize = 85;
 

@@ -181,9 +181,7 @@ fn message(
     // The chat may be another user's by the time of the reply.
     let (provider, sender) = match &identity {
         Identity::Update { update_id, .. } => (TELEGRAM, (update_id % CHATS + 1).to_string()),
-        Identity::Fresh | Identity::Key { .. } | Identity::Renumbered { .. } | Identity::Album { .. } => {
-            (SYSTEM_PUSH, sender.to_string())
-        }
+        _ => (SYSTEM_PUSH, sender.to_string()),
     };
     Enqueue {
         identity,

@@ -17,6 +17,13 @@ mod agents {
 mod bindings {
     pub mod resolve;
 }
+mod broadcasts {
+    pub mod cancel;
+    pub mod dispatches;
+    pub mod get;
+    pub mod list;
+    pub mod send;
+}
 mod conversations {
     pub mod free;
     pub mod get;
@@ -69,6 +76,22 @@ mod provider_config {
     pub mod put;
     pub mod wire;
 }
+mod push_dispatches {
+    pub mod list;
+}
+mod push_jobs {
+    pub mod dispatch;
+    pub mod dispatches;
+    pub mod list;
+}
+mod push_templates {
+    pub mod create;
+    pub mod delete;
+    pub mod get;
+    pub mod list;
+    pub mod put;
+    mod settings;
+}
 mod queue {
     pub mod cancel;
     pub mod list;
@@ -114,6 +137,10 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(agents::required_secrets::get))
         .routes(routes!(agents::rotate_token::rotate))
         .routes(routes!(bindings::resolve::resolve))
+        .routes(routes!(broadcasts::list::list, broadcasts::send::send))
+        .routes(routes!(broadcasts::get::get))
+        .routes(routes!(broadcasts::cancel::cancel))
+        .routes(routes!(broadcasts::dispatches::list))
         .routes(routes!(conversations::get::get))
         .routes(routes!(conversations::free::free))
         .routes(routes!(snapshots::list::list))
@@ -141,6 +168,12 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(provider::cleanup::cleanup))
         .routes(routes!(provider::volume::delete))
         .routes(routes!(provider_config::get::get, provider_config::put::put))
+        .routes(routes!(push_dispatches::list::list))
+        .routes(routes!(push_jobs::list::list))
+        .routes(routes!(push_jobs::dispatch::dispatch))
+        .routes(routes!(push_jobs::dispatches::list))
+        .routes(routes!(push_templates::list::list, push_templates::create::create))
+        .routes(routes!(push_templates::get::get, push_templates::put::put, push_templates::delete::delete))
         .routes(routes!(queue::stats::stats))
         .routes(routes!(queue::list::list))
         .routes(routes!(queue::recover::recover))

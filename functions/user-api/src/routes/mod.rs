@@ -44,6 +44,15 @@ mod pairing {
     pub mod get;
     pub mod get_code;
 }
+mod push_jobs {
+    pub mod change;
+    pub mod create;
+    pub mod delete;
+    pub mod dispatches;
+    pub mod get;
+    pub mod list;
+    pub mod trigger;
+}
 mod tokens {
     pub mod create;
 }
@@ -76,6 +85,10 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(conversation::events::events))
         .routes(routes!(conversation::send::send))
         .routes(routes!(message::get::get, message::cancel::cancel))
+        .routes(routes!(push_jobs::list::list, push_jobs::create::create))
+        .routes(routes!(push_jobs::get::get, push_jobs::change::change, push_jobs::delete::delete))
+        .routes(routes!(push_jobs::trigger::trigger))
+        .routes(routes!(push_jobs::dispatches::list))
         .routes(routes!(snapshots::list::list))
         .routes(routes!(snapshots::latest::latest))
 }

@@ -3,12 +3,14 @@
 pub mod agents;
 pub mod bindings;
 pub mod bots;
+pub mod broadcast;
 pub mod chat;
 pub mod config;
 pub mod conversations;
 pub mod outbox;
 pub mod pairing;
 pub mod provider;
+pub mod push;
 pub mod queue;
 pub mod secrets;
 pub mod skills;

@@ -13,6 +13,7 @@ mod managed_bots;
 mod message_order;
 mod outbox;
 mod pairing;
+mod push;
 mod real_bot;
 mod replies;
 mod shutdown;

@@ -6,33 +6,19 @@ use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Timestamp;
 use af_store::conversation_key;
 
+use crate::push::jobs;
 use crate::{App, Result};
-
-/// The counters of the push jobs of a user for an agent.
-#[derive(Debug, Clone, Copy, Default)]
-struct PushCounters {
-    total_jobs: u64,
-    active_jobs: u64,
-    dispatches: u64,
-    latest_dispatch_at: Option<Timestamp>,
-}
-
-/// Returns the counters of push jobs. There are no push jobs yet.
-#[allow(clippy::unused_async, reason = "the counters of push jobs will be read from the table")]
-async fn push_counters(_app: &App, _user: &ConsumerUserId, _agent: &AgentKey) -> Result<PushCounters> {
-    Ok(PushCounters::default())
-}
 
 /// Returns the figures of `user` with `agent`. They are zero if the user has not written yet.
 pub async fn usage(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result<UsageStats> {
     let key = conversation_key(&conversation_of(agent, user)?);
     let (push, conversation) =
-        tokio::join!(push_counters(app, user, agent), app.store.conversation_figures(&key));
+        tokio::join!(jobs::stats(app, user, agent), app.store.conversation_figures(&key));
     let (push, conversation) = (push?, conversation?);
     Ok(UsageStats {
         total_push_jobs: push.total_jobs,
         active_push_jobs: push.active_jobs,
-        total_dispatches: push.dispatches,
+        total_dispatches: push.total_dispatches,
         latest_dispatch_at: push.latest_dispatch_at.map(Timestamp::as_millis),
         context_messages: conversation.history,
         queued_messages: conversation.waiting,

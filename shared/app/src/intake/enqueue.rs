@@ -2,7 +2,7 @@
 
 use af_domain::attachment::{ALBUM_WAIT, Attachment, MAX_WAIT};
 use af_domain::conversation::{Entry, Priority};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, TemplateKey};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, RunKey, TemplateKey};
 use af_domain::ingress::SenderLimit;
 use af_domain::message::{MAX_PAYLOAD_BYTES, Message, MessageStatus, PROVIDER_USER, Payload};
 use af_domain::policy::Policies;
@@ -15,7 +15,7 @@ use af_store::message::{MessageItem, body_hash};
 use crate::agents::profiles;
 use crate::error::queue_full;
 use crate::settings::policies;
-use crate::{App, Result};
+use crate::{App, AppError, Result};
 
 /// Most claims that a caller may give a message.
 const MAX_ATTEMPTS: u32 = 100;
@@ -66,6 +66,8 @@ pub enum Identity {
         /// The id of the album.
         album: String,
     },
+    /// The run of a push job or a broadcast.
+    Run(RunKey),
 }
 
 impl Identity {
@@ -75,7 +77,7 @@ impl Identity {
             Identity::Update { bot, .. } | Identity::Renumbered { bot, .. } | Identity::Album { bot, .. } => {
                 Some(bot)
             }
-            Identity::Fresh | Identity::Key { .. } => None,
+            Identity::Fresh | Identity::Key { .. } | Identity::Run(_) => None,
         }
     }
 }
@@ -171,31 +173,52 @@ async fn deliver_counted(
     check_payload(&mut request.payload)?;
     profiles::taking_messages(app, &request.agent).await?;
     let now = app.now();
-    let entry = entry(app, &request, &policies, now)?;
-    let id = entry.message.clone();
+    let message = NewMessage { template, ..prepared(app, request, limit, now, &policies)? };
+    let id = message.entry.message.clone();
+    match app.store.enqueue_if_absent(&message, now, &policies).await? {
+        Enqueued::New => Ok(Delivered::New(id)),
+        Enqueued::Duplicate { same_body } => Ok(Delivered::Known { message: id, same_body }),
+        Enqueued::RateLimited => Ok(Delivered::RateLimited),
+        refused => Err(refusal_of(&refused, &message, &policies)),
+    }
+}
+
+/// Returns the error for a message that the store has refused.
+pub(crate) fn refusal_of(refused: &Enqueued, message: &NewMessage, policies: &Policies) -> AppError {
+    match refused {
+        Enqueued::BoundToAnotherAgent(agent) => {
+            let detail = format!("conversation {} belongs to agent {agent}", message.conversation);
+            Refusal::new(Code::AgentMismatch, detail).into()
+        }
+        Enqueued::QueueFull => queue_full(policies.queue.max_pending_per_conversation),
+        Enqueued::TemplateMissing => {
+            let key = message.template.as_ref().map(ToString::to_string).unwrap_or_default();
+            Refusal::not_found(format!("message template {key}")).into()
+        }
+        Enqueued::New | Enqueued::Duplicate { .. } | Enqueued::RateLimited => {
+            Refusal::new(Code::RateLimited, "this chat sends too many messages").into()
+        }
+    }
+}
+
+/// Builds the message of a checked request.
+pub(crate) fn prepared(
+    app: &App,
+    request: Enqueue,
+    limit: Option<SenderLimit>,
+    now: Timestamp,
+    policies: &Policies,
+) -> Result<NewMessage> {
+    let entry = entry(app, &request, policies, now)?;
     let item = item(&request, &entry, now);
     if item.payload_bytes() > MAX_PAYLOAD_BYTES {
         return Err(too_large(&request.payload, item.payload_bytes()).into());
     }
     let Enqueue { conversation, agent, .. } = request;
-    let message = NewMessage { conversation, agent, entry, item, limit, template };
-    match app.store.enqueue_if_absent(&message, now, &policies).await? {
-        Enqueued::New => Ok(Delivered::New(id)),
-        Enqueued::Duplicate { same_body } => Ok(Delivered::Known { message: id, same_body }),
-        Enqueued::BoundToAnotherAgent(agent) => {
-            let detail = format!("conversation {} belongs to agent {agent}", message.conversation);
-            Err(Refusal::new(Code::AgentMismatch, detail).into())
-        }
-        Enqueued::QueueFull => Err(queue_full(policies.queue.max_pending_per_conversation)),
-        Enqueued::RateLimited => Ok(Delivered::RateLimited),
-        Enqueued::TemplateMissing => {
-            let key = message.template.as_ref().map(ToString::to_string).unwrap_or_default();
-            Err(Refusal::not_found(format!("message template {key}")).into())
-        }
-    }
+    Ok(NewMessage { conversation, agent, entry, item, limit, template: None })
 }
 
-fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
+pub(crate) fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
     for text in [&mut payload.provider, &mut payload.provider_user_id] {
         *text = text.trim().to_owned();
     }
@@ -282,6 +305,7 @@ fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageI
             format!("tg:{bot}:{update_id}:{chat}:{message}")
         }
         Identity::Album { bot, chat, album } => format!("tg:{bot}:album:{chat}:{album}"),
+        Identity::Run(run) => return Ok(run.message_id()),
     };
     Ok(MessageId::parse(text)?)
 }

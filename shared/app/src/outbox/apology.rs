@@ -2,6 +2,7 @@
 
 use af_domain::agent::user_of;
 use af_domain::conversation::{Conversation, FailedAttempt, Outcome};
+use af_domain::message::PUSH_MODE;
 use af_domain::notice::NoticeKind;
 use af_store::outbox::NewEntry;
 
@@ -27,6 +28,10 @@ pub(crate) async fn apology(
     let Some(message) = app.store.message(&back.entry.message, app.now(), false).await? else {
         return Ok(None);
     };
+    // The person has not asked anything.
+    if message.payload.metadata.contains_key(PUSH_MODE) {
+        return Ok(None);
+    }
     let to = destination(app, &message).await?;
     Ok(to.map(|Destination { chat, user, topic }| notice(app, chat, topic, user, &text)))
 }

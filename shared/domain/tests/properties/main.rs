@@ -7,6 +7,9 @@
 mod ids;
 mod policies;
 mod queues;
+mod schedule_table;
+mod schedules;
+mod second_implementation;
 mod transitions;
 
 use proptest::test_runner::{Config, RngSeed};

@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use af_domain::ids::{
-    AgentKey, ConsumerUserId, ConversationId, InvalidId, MessageId, PairingCode, SecretRef, SkillSlug,
-    SkillVersion, SnapshotId, StorageId, TemplateKey, VolumeId, WorkerId,
+    AgentKey, BroadcastId, CompanyId, ConsumerUserId, ConversationId, InvalidId, MessageId, PairingCode,
+    PushJobId, PushTemplateKey, SecretRef, SkillSlug, SkillVersion, SnapshotId, StorageId, TemplateKey,
+    VolumeId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::refusal::{Code, Refusal};
@@ -34,11 +35,15 @@ macro_rules! path_param {
 
 path_param! {
     AgentKey = "agentKey",
+    BroadcastId = "broadcastId",
     Chat = "chat",
+    CompanyId = "companyId",
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
     MessageId = "messageId",
     PairingCode = "pairingCode",
+    PushJobId = "pushJobId",
+    PushTemplateKey = "templateKey",
     SecretRef = "secretRef",
     SkillSlug = "slug",
     SkillVersion = "version",
@@ -77,6 +82,12 @@ impl PathParams for String {
 impl<A: PathParam, B: PathParam> PathParams for (A, B) {
     fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
         Ok((A::from_params(params)?, B::from_params(params)?))
+    }
+}
+
+impl<A: PathParam, B: PathParam, C: PathParam> PathParams for (A, B, C) {
+    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
+        Ok((A::from_params(params)?, B::from_params(params)?, C::from_params(params)?))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::message::MessageItem;
 use crate::template::template_used;
+use crate::write::{Committed, Transaction};
 use crate::{Result, Store, StoreError, keys};
 
 /// How many variants are tried. Each failed attempt returns the variant that was right a moment ago. Only a
@@ -66,6 +67,18 @@ pub enum Enqueued {
     RateLimited,
     /// The template of the message does not exist any more. Nothing was written.
     TemplateMissing,
+}
+
+/// The number of writes of an enqueue: the message and the meta item.
+pub(crate) const WRITES: usize = 2;
+
+/// The result of an enqueue with further writes.
+#[derive(Debug)]
+pub(crate) enum EnqueuedWith {
+    /// The result of the enqueue. The further writes were carried out with a new message only.
+    Enqueued(Enqueued),
+    /// The conditions of further writes did not hold. Nothing was written.
+    Refused(Committed),
 }
 
 /// The allowance of a sender, as the write expects it.
@@ -114,10 +127,25 @@ impl Store {
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Enqueued> {
+        match self.enqueue_with(message, now, policies, |transaction| transaction).await? {
+            EnqueuedWith::Enqueued(enqueued) => Ok(enqueued),
+            EnqueuedWith::Refused(_) => Err(StoreError::malformed("enqueue", "refused without a condition")),
+        }
+    }
+
+    /// Accepts a message together with the writes that `add` adds, in one transaction. The added writes of a message without a
+    /// template begin at number [`WRITES`].
+    pub(crate) async fn enqueue_with(
+        &self,
+        message: &NewMessage,
+        now: Timestamp,
+        policies: &Policies,
+        add: impl Fn(Transaction) -> Transaction,
+    ) -> Result<EnqueuedWith> {
         let key = keys::conversation_key(&message.conversation);
         if let Some(payload) = message.item.separate_payload() {
             if let Some(refused) = self.refusal_before_write(&key, message, now, policies).await? {
-                return Ok(refused);
+                return Ok(EnqueuedWith::Enqueued(refused));
             }
             self.put(payload).await?;
         }
@@ -144,21 +172,27 @@ impl Store {
                 Some(template) => transaction.update(template_used(template)),
                 None => transaction,
             };
-            let committed = self.commit(transaction).await?;
+            let committed = self.commit(add(transaction)).await?;
+            if let Committed::Refused(failed) = &committed
+                && failed
+                    .iter()
+                    .any(|failed| failed.index >= WRITES + usize::from(message.template.is_some()))
+            {
+                return Ok(EnqueuedWith::Refused(committed));
+            }
             if let Some(refused) = committed.failed_condition(0) {
-                return Ok(Enqueued::Duplicate {
-                    same_body: message.item.is_same_body(refused.old.as_ref())?,
-                });
+                let same_body = message.item.is_same_body(refused.old.as_ref())?;
+                return Ok(EnqueuedWith::Enqueued(Enqueued::Duplicate { same_body }));
             }
             if committed.is_done() {
-                return Ok(Enqueued::New);
+                return Ok(EnqueuedWith::Enqueued(Enqueued::New));
             }
             if committed.failed_condition(TEMPLATE_WRITE).is_some() {
-                return Ok(Enqueued::TemplateMissing);
+                return Ok(EnqueuedWith::Enqueued(Enqueued::TemplateMissing));
             }
             match decide(committed.old_item(1), message, now, policies)? {
                 Decision::Write(right) => guess = right,
-                Decision::Refuse(refused) => return Ok(refused),
+                Decision::Refuse(refused) => return Ok(EnqueuedWith::Enqueued(refused)),
             }
         }
         Err(StoreError::Contention("enqueue"))

@@ -30,6 +30,7 @@ pub use view::{ConversationFigures, ListedMessage, WithMessages};
 
 pub use crate::write::Commit;
 
+pub(crate) use enqueue::{EnqueuedWith, WRITES};
 pub(crate) use item::{change, conversation_from, key_from, waits_for_a_time};
 pub(crate) use owner::freed_meta;
 

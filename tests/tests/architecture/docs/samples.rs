@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use af_domain::ids::{
-    AgentKey, BindingId, BotIdentity, BotUsername, ConsumerUserId, ConversationId, Fence, MessageId,
-    PairingCode, SnapshotId, SnapshotParts, StorageId, TelegramUserId, TemplateKey, WorkerId,
+    AgentKey, BindingId, BotIdentity, BotUsername, BroadcastId, CompanyId, ConsumerUserId, ConversationId,
+    Fence, MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts, StorageId,
+    TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -57,6 +58,7 @@ impl Samples {
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
             ("snapshot", key(keys::snapshot(&snapshot))),
+            ("template_count", key(keys::template_count())),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
             ("conversation_key", part(conversation.to_string())),
@@ -91,6 +93,7 @@ impl Samples {
             .with(Self::of_names())
             .with(Self::of_templates())
             .with(Self::of_outboxes(at))
+            .with(Self::of_push(at))
     }
 
     fn of_names() -> Self {
@@ -146,6 +149,40 @@ impl Samples {
             made: BTreeMap::from(made),
             placeholders: vec![("code", code.to_string()), ("botUsername", "support_bot".into())],
         }
+    }
+
+    fn of_push(at: Timestamp) -> Self {
+        let (key, part) = (|key: Key| vec![key.pk, key.sk], |part: String| vec![part]);
+        let agent = AgentKey::parse("support").unwrap();
+        let (user, company) = (ConsumerUserId::parse("ann").unwrap(), CompanyId::parse("acme").unwrap());
+        let job = PushJobId::parse("01HF7YAT000000000000000001").unwrap();
+        let broadcast = BroadcastId::parse("01HF7YAT000000000000000002").unwrap();
+        let template = PushTemplateKey::parse("good-morning").unwrap();
+        let of_messages = TemplateKey::parse("good-morning").unwrap();
+        let of_user = keys::push_dispatches_of_agent(&agent, Some(&user));
+        let made = [
+            ("template", key(keys::template(&of_messages))),
+            ("push_template", key(keys::push_template(&company, &template))),
+            ("push_job", key(keys::push_job(&user, &agent, &job))),
+            ("push_stats", key(keys::push_stats(&user, &agent))),
+            ("push_dispatch", key(keys::push_dispatch(&RunKey::scheduled(&job, at)))),
+            ("broadcast", key(keys::broadcast(&broadcast))),
+            ("push_templates_of", part(keys::push_templates_of(&company))),
+            ("push_dispatches_of", part(keys::push_dispatches_of(job.as_str()))),
+            ("PUSH_JOBS", part(keys::PUSH_JOBS.into())),
+            ("BROADCASTS", part(keys::BROADCASTS.into())),
+            ("push_jobs_of_company", part(keys::push_jobs_of_company(&company))),
+            ("broadcasts_of_company", part(keys::broadcasts_of_company(&company))),
+            ("push_dispatches_of_agent", part(of_user)),
+            ("bindings_of_agent", part(keys::bindings_of_agent(&agent))),
+        ];
+        let placeholders = vec![
+            ("companyId", company.to_string()),
+            ("templateKey", template.to_string()),
+            ("pushJobId", job.to_string()),
+            ("broadcastId", broadcast.to_string()),
+        ];
+        Self { made: BTreeMap::from(made), placeholders }
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {

@@ -9,15 +9,12 @@ use serde_json::{Map, Value, json};
 use crate::openapi::examples::example_of;
 use crate::openapi::limits;
 
-const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in \
-    camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is \
-    more, `nextCursor`, which the next call takes as `cursor`. An address whose calls had no valid credential 60 times \
-    within a minute gets 429 on every operation with a credential until the minute is over. Broken characters of a body become U+FFFD. The gateway answers \
-    paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that \
-    speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
-    document; see docs/worker-image.md.";
+const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is more, `nextCursor`, which the \
+    next call takes as `cursor`. An address whose calls had no valid credential 60 times within a minute gets 429 on every operation with a credential until the minute is over. Broken characters of a body become U+FFFD. The gateway \
+    answers paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, \
+    which are not part of this document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 17] = [
+const TAGS: [(&str, &str); 18] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -28,6 +25,7 @@ const TAGS: [(&str, &str); 17] = [
     ("pairing", "Pairing codes, and the onboarding of a user on Telegram."),
     ("provider", "The place where workers run."),
     ("outbox", "Replies on their way to Telegram."),
+    ("push", "Messages at set times: push templates, push jobs, dispatches and broadcasts."),
     ("queue", "The queue in figures and lists, and what mends it."),
     ("secrets", "Secrets: imported, looked at, deleted. No answer holds a value."),
     ("skills", "Global skills."),
@@ -40,7 +38,7 @@ const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 18] = [
+const PARAMETERS: [(&str, &str); 20] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
     ("chat", "A chat, as `<botIdentity>:<chatId>`."),
@@ -54,10 +52,12 @@ const PARAMETERS: [(&str, &str); 18] = [
     ("slug", "A skill."),
     ("snapshotId", "A snapshot."),
     ("storageId", "A file that an agent has made or fetched."),
-    ("templateKey", "A message template's key: 1 to 64 lower-case letters, digits or `-`."),
+    ("templateKey", "The key of a message template or a push template: 1 to 64 letters, digits or `-`."),
     ("version", "A semantic version."),
     ("volumeId", "A volume, as its provider names it."),
     ("workerId", "A worker: 1 to 64 letters, digits, `.`, `_` or `-`."),
+    ("broadcastId", "A broadcast."),
+    ("companyId", "A company: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("pushJobId", "A push job."),
 ];
 

@@ -12,7 +12,7 @@ const MEMORY_MB: std::ops::RangeInclusive<u64> = 256..=512;
 const MAX_HTTP_TIMEOUT_S: u64 = 29;
 
 /// Every variable that a function reads, and no other.
-const ENVIRONMENT: [(&str, &[&str]); 7] = [
+const ENVIRONMENT: [(&str, &[&str]); 8] = [
     ("webhook", &["WEBHOOK_PATH_PREFIX"]),
     ("worker", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
     ("user-api", &["BUCKET_NAME", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
@@ -20,6 +20,7 @@ const ENVIRONMENT: [(&str, &[&str]); 7] = [
     ("admin-api", &["FLY_API_URL", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
     ("reconcile", &["FLY_API_URL", "PUBLIC_URL", "TELEGRAM_API_URL"]),
     ("effects", &["BUCKET_NAME", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
+    ("push-dispatch", &[]),
 ];
 
 /// Variables of every function, from the template's globals.

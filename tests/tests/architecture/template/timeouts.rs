@@ -6,6 +6,7 @@ use std::time::Duration;
 use af_api::user_messages::WaitMs;
 use af_app::outbox::{COMPLETION_SENDS_FOR, SCHEDULE_SENDS_FOR};
 use af_app::pool::reconcile::InvocationLimits;
+use af_app::push::run_due::SCHEDULE_RUNS_FOR;
 use af_telegram::client::REQUEST_TIMEOUT;
 use af_tests::workspace::root;
 
@@ -84,6 +85,16 @@ fn a_function_that_sends_replies_ends_after_its_last_call_to_telegram() {
         let ends = begins + REQUEST_TIMEOUT + call() * WHOLE_CALLS;
         assert!(ends < Duration::from_secs(seconds), "{id} has {seconds} s, it needs {ends:?}");
     }
+}
+
+#[test]
+fn push_dispatch_begins_no_work_in_its_last_seconds() {
+    let template = Template::real();
+    let function =
+        template.functions().into_iter().find(|f| f.id == "PushDispatch").expect("the resource exists");
+    let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
+    // The pages in progress end with a few calls, one after the other.
+    assert!(SCHEDULE_RUNS_FOR + call() * WHOLE_CALLS * 4 < Duration::from_secs(seconds), "{seconds} s");
 }
 
 #[test]

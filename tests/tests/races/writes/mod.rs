@@ -25,6 +25,7 @@ mod groups;
 mod managed_bots;
 mod operator;
 mod outbox;
+mod push;
 mod queue;
 mod repairs;
 mod skills;
@@ -123,6 +124,21 @@ writes! {
         change_outbox_if_unchanged => Same;
         end_delivery_if_unchanged => Contains("Stale");
         resend_if_unchanged => Contains("Stale");
+    }
+    push {
+        create_push_template_if_absent => Contains("Stale");
+        change_push_template_if_unchanged => Contains("Stale");
+        create_push_job_if_room => Contains("Stale");
+        change_push_job_if_unchanged => Contains("Stale");
+        delete_push_job_if_unchanged => Contains("Stale");
+        postpone_push_job_if_waiting => Same;
+        dispatch_if_unchanged => Contains("Stale");
+        trigger_if_new => Contains("Stale");
+        create_broadcast_if_absent => Contains("Stale");
+        take_broadcast_if_due => Contains("None");
+        send_to_target_if_absent => Contains("Known(Enqueued)");
+        advance_broadcast_if_unchanged => Contains("Stale");
+        cancel_broadcast_if_running => Contains("Stale");
     }
     templates {
         make_template_if_absent => Same;

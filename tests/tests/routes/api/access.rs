@@ -85,6 +85,27 @@ const ROUTES: &[(&str, &str, char)] = &[
     ("GET", "/v1/users/u/binding", 'p'),
     ("PUT", "/v1/users/u/binding", 'p'),
     ("DELETE", "/v1/users/u/binding", 'p'),
+    ("GET", "/v1/users/u/agents/support/push-jobs", 'p'),
+    ("POST", "/v1/users/u/agents/support/push-jobs", 'p'),
+    ("GET", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A", 'p'),
+    ("PATCH", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A", 'p'),
+    ("DELETE", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A", 'p'),
+    ("POST", "/v1/users/u/agents/support/push-jobs/01KE3N4AZ0000000000000000A/trigger", 'p'),
+    ("GET", "/v1/users/u/agents/support/push-dispatches", 'p'),
+    ("GET", "/v1/push-templates", 'b'),
+    ("POST", "/v1/push-templates", 'a'),
+    ("GET", "/v1/push-templates/acme/morning", 'b'),
+    ("PUT", "/v1/push-templates/acme/morning", 'a'),
+    ("DELETE", "/v1/push-templates/acme/morning", 'a'),
+    ("GET", "/v1/push-jobs", 'r'),
+    ("POST", "/v1/push-jobs/dispatch", 'a'),
+    ("GET", "/v1/push-dispatches", 'r'),
+    ("GET", "/v1/push-jobs/01KE3N4AZ0000000000000000A/dispatches", 'r'),
+    ("GET", "/v1/broadcasts/01KE3N4AZ0000000000000000A/dispatches", 'r'),
+    ("GET", "/v1/broadcasts", 'r'),
+    ("POST", "/v1/broadcasts", 'a'),
+    ("GET", "/v1/broadcasts/01KE3N4AZ0000000000000000A", 'r'),
+    ("POST", "/v1/broadcasts/01KE3N4AZ0000000000000000A/cancel", 'a'),
     ("GET", "/v1/users/u/agents", 'p'),
     ("GET", "/v1/users/u/agents/support", 'p'),
     ("GET", "/v1/users/u/active-agent", 'p'),
@@ -152,7 +173,9 @@ async fn a_key_opens_the_routes_of_its_scopes_only() {
     let (read, app) = (world.api.new_key(&["read"]).await, world.api.new_key(&["app"]).await);
     for (method, path, scope) in ROUTES.iter().copied() {
         let method: Method = method.parse().unwrap();
-        for (key, opens) in [(&read, scope == 'r' || scope == '-'), (&app, scope == 'p' || scope == '-')] {
+        for (key, opens) in
+            [(&read, matches!(scope, 'r' | 'b' | '-')), (&app, matches!(scope, 'p' | 'b' | '-'))]
+        {
             let answer =
                 world.api.call(method.clone(), path).json(&json!({"unknown": 1})).key(key).send().await;
             let forbidden = answer.status.as_u16() == 403;
