@@ -27,6 +27,9 @@ pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long a poll may wait for a message. A shutdown waits for the answer, so this is shorter than the server allows.
+const MAX_WAIT_MS: u32 = 5_000;
+
 /// Interval of the signs of life while the worker restores or saves files and makes no other call. The server counts a
 /// worker as dead after two minutes without one. It records them once a minute, so the last one may be a minute old when
 /// the work begins.
@@ -284,6 +287,7 @@ impl Worker {
             since: None,
             release: release.is_some(),
             discard: release.is_some_and(|r| r.discard),
+            wait_ms: MAX_WAIT_MS,
         }
     }
 

@@ -14,7 +14,7 @@ use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
 use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
-use af_runtime::time::{ClockTime, Waits};
+use af_runtime::time::{ClockTime, Signals, Waits};
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::schedule::ScheduleRunner;
 use af_sam::stream::checkpoint::CheckpointDir;
@@ -98,7 +98,10 @@ impl Stack {
             entropy.clone(),
             TelegramOptions::default(),
         )?;
-        let (providers, waits) = (options.providers.clone(), Waits::by(options.clock.clone()));
+        let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
+        let signals = Signals { writes: aws.engine().writes(), stopping: closing.subscribe() };
+        let waits = Waits::by(options.clock.clone()).with_signals(signals);
+        let providers = options.providers.clone();
         let boot = functions::Boots { sdk, clock, entropy, providers, waits, url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
@@ -111,7 +114,6 @@ impl Stack {
         let control = control::router(options.clock.clone(), background.clone());
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
-        let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
         let router = guard::until_closing(router, closing.subscribe());
         let functions_router = router.clone();
         let served = [(listener, router), (aws_listener, aws.endpoint_router())].map(|(listener, router)| {

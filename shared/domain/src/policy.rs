@@ -162,6 +162,9 @@ policies! {
         idle: ms "idleMs" = Millis::new(10 * SECOND), 100..=(10 * MINUTE);
         /// The quiet time after which a worker counts as idle.
         idle_after: ms "idleAfterMs" = Millis::new(300 * SECOND), 0..=DAY;
+        /// How long a poll may wait for a message before it is answered. 0 answers at once. A function that waits is paid
+        /// for, and looks at the table once a second. `dev` always allows the longest wait.
+        max_wait: ms "maxWaitMs" = Millis::new(0), 0..=(20 * SECOND);
     }
     /// How the pool grows and shrinks.
     scaling "scaling" ScalingPolicy {

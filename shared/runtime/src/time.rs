@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use af_domain::time::Millis;
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::virtual_clock::VirtualClock;
@@ -47,24 +48,48 @@ pub struct Waits {
     pub time: Arc<dyn Time>,
     /// The longest pause between two looks.
     pub longest: Duration,
+    /// What ends a pause early. Without it, a look costs money, and a wait must be allowed by a policy.
+    pub signals: Option<Signals>,
+}
+
+/// The signals of a deployment that runs on one machine.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    /// Changes soon after every write to the table.
+    pub writes: watch::Receiver<u64>,
+    /// Becomes true when the deployment stops, which ends all waits.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// The pause after the first look. Each further pause is half as long again, up to the longest one.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// The longest pause on Lambda. A wait of 20 s looks about 25 times.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause after a write, so that several writes in a row cause one look.
+const AFTER_WRITE: Duration = Duration::from_millis(10);
 
 impl Default for Waits {
     /// Waits with Tokio's timer, and looks once a second in the end.
     fn default() -> Self {
-        Self { time: Arc::new(TokioTime::default()), longest: LONGEST_PAUSE }
+        Self { time: Arc::new(TokioTime::default()), longest: LONGEST_PAUSE, signals: None }
     }
 }
 
 impl Waits {
     /// Waits with the virtual clock, and looks often, because a look costs nothing on this machine.
     pub fn by(clock: VirtualClock) -> Self {
-        Self { time: Arc::new(ClockTime(clock)), longest: FIRST_PAUSE }
+        Self { time: Arc::new(ClockTime(clock)), longest: FIRST_PAUSE, signals: None }
+    }
+
+    /// Looks also when a signal says that something has changed.
+    #[must_use]
+    pub fn with_signals(self, signals: Signals) -> Self {
+        Self { signals: Some(signals), ..self }
+    }
+
+    /// Whether a look costs nothing, because it reads the table of this machine.
+    pub fn are_free(&self) -> bool {
+        self.signals.is_some()
     }
 
     /// Returns the looks of a wait that ends after `wait`.
@@ -88,7 +113,19 @@ impl Looks {
         if left.is_zero() {
             return false;
         }
-        self.waits.time.pass(self.pause.min(left)).await;
+        let pause = self.waits.time.pass(self.pause.min(left));
+        match &mut self.waits.signals {
+            None => pause.await,
+            Some(signals) => {
+                let stopped = async { signals.stopping.wait_for(|stopping| *stopping).await.is_ok() };
+                tokio::select! {
+                    biased;
+                    true = stopped => return false,
+                    Ok(()) = signals.writes.changed() => tokio::time::sleep(AFTER_WRITE).await,
+                    () = pause => {}
+                }
+            }
+        }
         self.pause = (self.pause * 3 / 2).min(self.waits.longest);
         true
     }
@@ -159,7 +196,11 @@ mod tests {
     #[tokio::test]
     async fn the_pauses_of_a_wait_grow_and_the_last_one_ends_with_it() {
         let clock = VirtualClock::frozen_at(Timestamp::default());
-        let waits = Waits { time: Arc::new(LeapingTime(clock.clone())), longest: Duration::from_millis(300) };
+        let waits = Waits {
+            time: Arc::new(LeapingTime(clock.clone())),
+            longest: Duration::from_millis(300),
+            signals: None,
+        };
         let mut looks = waits.looks(Millis::from_secs(1));
         let mut moments = Vec::new();
         while looks.next().await {

@@ -59,6 +59,11 @@ without the free tier: DynamoDB 0.125 USD a million read units and 0.625 USD a m
 million requests; Lambda on Arm 0.20 USD a million requests and 0.0000133334 USD a GB-second; CloudWatch Logs 0.50 USD a
 GB. The table also assumes that a poll takes a function of 512 MB 10 ms, and writes 1.5 KB of logs at level info. It does not
 contain the worker's machine.
+
+**Waiting polls.** A worker may ask for an answer that waits for a message (`waitMs`), so that a message begins at once. The
+policy `poll.maxWaitMs` bounds the wait, and is 0 by default, because a function that waits is paid for: a worker that waits
+all month costs 17.28 USD more (512 MB for 2592000 s), and the function looks at the table about once a second. `dev`
+always lets polls wait.
 ";
 
 /// The measurements of an idle period.

@@ -1,17 +1,21 @@
+use af_api::user_messages::WaitMs;
 use af_api::worker::poll::{PollAnswer, PollRequest};
 use af_app::worker::{Ownership, Poll, Polled, Wants, expired, poll as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, HistoryCursor};
+use af_domain::refusal::Refusal;
+use af_domain::time::Millis;
 use af_http::{ApiJson, Json, Problem, PublicUrl};
 
 use crate::caller::MaybeExpiredWorker;
 use crate::conversions::{self, Timing};
 use crate::download_links::payload_with_links;
 
-/// Answers a poll. A caller with an expired token must stop.
+/// Answers a poll. With `waitMs`, the answer comes when there is a message, or after the wait. A caller with an expired token
+/// must stop.
 ///
 /// # Errors
-/// 401 without a worker token.
+/// 401 without a worker token, 422 for an invalid `waitMs`.
 #[utoipa::path(
     post, path = "/v1/worker/poll",
     operation_id = "workerPoll", tag = "worker",
@@ -32,6 +36,7 @@ pub async fn poll(
         wants: wants(&request)?,
         ownership: ownership(&request),
         restores_at_boot: false,
+        wait: wait(&request)?,
     };
     let polled = use_case(&app, &worker, &request).await?;
     Ok(Json(answer(&app, &url, polled).await))
@@ -46,6 +51,13 @@ fn wants(request: &PollRequest) -> Result<Wants, AppError> {
     } else {
         Wants::Job
     })
+}
+
+fn wait(request: &PollRequest) -> Result<Millis, AppError> {
+    let allowed = WaitMs::new(request.wait_ms).ok_or_else(|| {
+        Refusal::field("/waitMs", format!("waitMs must be a whole number from 0 to {}", WaitMs::MAX))
+    })?;
+    Ok(Millis::new(allowed.get()))
 }
 
 const fn ownership(request: &PollRequest) -> Ownership {

@@ -9,6 +9,7 @@ mod crashes;
 mod files;
 mod fly;
 mod idle;
+mod latency;
 mod managed_bots;
 mod message_order;
 mod outbox;

@@ -31,6 +31,11 @@ pub struct PollRequest {
     /// With `release`: the worker has no files of the conversation to keep, and owes no snapshot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discard: bool,
+    /// Milliseconds that the answer may wait for a message, 0 to 20000. The policy `poll.maxWaitMs` bounds it, and is 0 by
+    /// default.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 20_000, default = 0)]
+    pub wait_ms: u32,
 }
 
 /// The answer to a poll.

@@ -33,6 +33,8 @@ pub struct Poll {
     pub ownership: Ownership,
     /// Whether the worker restores files only when it boots.
     pub restores_at_boot: bool,
+    /// How long the worker is ready to wait for a message.
+    pub wait: Millis,
 }
 
 /// The answer to a poll.
@@ -52,8 +54,35 @@ pub struct Polled {
     pub next_heartbeat: Millis,
 }
 
-/// Answers a poll of `worker`. A poll that is sent again is answered the same message.
+impl Polled {
+    /// Whether the worker has nothing to do.
+    fn is_idle(&self) -> bool {
+        self.job.is_none() && !self.control.should_stop && self.control.switch.is_none()
+    }
+}
+
+/// The longest wait of a poll where waiting is free.
+const MAX_FREE_WAIT: Millis = Millis::from_secs(20);
+
+/// Answers a poll of `worker`: at once if there is a message for it or it must do something, otherwise as soon as there is,
+/// or after the wait. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled> {
+    let allowed =
+        if app.waits.are_free() { MAX_FREE_WAIT } else { policies::in_force(app).await?.poll.max_wait };
+    let may_wait = request.wants != Wants::ControlOnly && request.ownership == Ownership::Keep;
+    let wait = if may_wait { request.wait.min(allowed) } else { Millis::default() };
+    let mut looks = app.waits.looks(wait);
+    let mut polled = poll_once(app, worker, request).await?;
+    while polled.is_idle() && looks.next().await {
+        polled = poll_once(app, worker, request).await?;
+    }
+    if polled.is_idle() && wait > Millis::default() {
+        polled.next_poll = Millis::default();
+    }
+    Ok(polled)
+}
+
+async fn poll_once(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled> {
     let policies = policies::in_force(app).await?;
     let claim = ClaimRequest {
         worker,
