@@ -99,9 +99,7 @@ impl Stack {
             TelegramOptions::default(),
         )?;
         let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
-        let signals = Signals { writes: aws.engine().writes(), stopping: closing.subscribe() };
-        let waits = Waits::by(options.clock.clone()).with_signals(signals);
-        let providers = options.providers.clone();
+        let (providers, waits) = (options.providers.clone(), waits(&options, &aws, &closing));
         let boot = functions::Boots { sdk, clock, entropy, providers, waits, url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
@@ -218,6 +216,12 @@ async fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
 fn aws_credentials(entropy: &Entropy) -> Credentials {
     let random = || URL_SAFE_NO_PAD.encode(entropy.bytes::<24>());
     Credentials::new(format!("dev{}", random().replace(['-', '_'], "0")), random(), None, None, "dev")
+}
+
+/// The waits of calls, which end early when the table changes or the stack stops.
+fn waits(options: &StackOptions, aws: &LocalAws, closing: &watch::Sender<bool>) -> Waits {
+    let signals = Signals { writes: aws.engine().writes(), stopping: closing.subscribe() };
+    Waits::by(options.clock.clone()).with_signals(signals)
 }
 
 async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {

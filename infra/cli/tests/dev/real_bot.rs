@@ -61,6 +61,12 @@ async fn a_person_talks_with_a_real_bot_of_a_laptop_also_after_a_crash() {
     telegram.gets(&["echo: before"]).await;
     telegram.writes("hello").await;
     telegram.gets(&["echo: before", "echo: hello"]).await;
+    // A reply whose sender dies before it has stored the result makes the next one wait until the sender's lease ends.
+    eventually("the end of the delivery", async || {
+        let outbox = laptop.get("/v1/outbox").await;
+        outbox["items"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
 
     laptop.crash_and_restart().await;
     telegram.writes("and now?").await;
