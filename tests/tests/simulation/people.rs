@@ -252,7 +252,8 @@ impl People {
             Handled::Ignored { reason } => {
                 let is_edit = matches!(reason.as_str(), "edit_overtaken" | "edit_without_change");
                 let is_of_agent = matches!(reason.as_str(), "agent_disabled" | "not_found");
-                if !is_edit && !(is_of_agent && is_stopped) {
+                let is_allowed = is_edit || (is_of_agent && is_stopped);
+                if !is_allowed {
                     self.world.add_violation(format!("an update was ignored: {reason}"));
                 }
             }

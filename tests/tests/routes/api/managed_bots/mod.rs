@@ -115,7 +115,7 @@ impl Managed {
 
     fn token_of(&self, bot: &Value) -> String {
         let bots = self.telegram.bots().into_iter();
-        bots.filter(|b| b.id.to_string() == *bot).map(|b| b.token).next().unwrap()
+        bots.filter(|b| bot == b.id.to_string().as_str()).map(|b| b.token).next().unwrap()
     }
 
     /// A person writes to the bot, a worker answers, and the reply arrives.
