@@ -62,6 +62,12 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>) {
     }
 }
 
+/// A time for people, in UTC.
+pub fn time(millis: u64) -> String {
+    let at = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    at.map_or_else(|| millis.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
 /// A value for a table; a dash when there is none.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -84,4 +90,16 @@ pub fn page<T>(headings: &[&str], page: Page<T>, row: impl FnMut(T) -> Vec<Strin
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) {
     exact(&format!("{value:#}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_in_utc() {
+        assert_eq!(time(1_796_113_800_999), "2026-12-01 08:30:00Z");
+        assert_eq!(time(0), "1970-01-01 00:00:00Z");
+        assert_eq!(time(u64::MAX), u64::MAX.to_string());
+    }
 }

@@ -33,7 +33,7 @@ async fn a_message_is_answered_and_completed_once_with_its_history() {
         })
     );
     let polls = fake.bodies("poll");
-    assert_eq!(polls[0], json!({"load": 0, "hydrate": true, "release": false}));
+    assert_eq!(polls[0], json!({"load": 0, "hydrate": true, "release": false, "waitMs": 5_000}));
     assert_eq!(polls[2]["conversationId"], "conversation-of-m1");
 }
 

@@ -133,8 +133,8 @@ fn row(binding: BindingBody) -> Vec<String> {
         binding.source,
         output::or_dash(binding.bot_identity),
         output::or_dash(binding.telegram_user_id),
-        binding.bound_at.to_string(),
-        output::or_dash(binding.revoked_at),
+        output::time(binding.bound_at),
+        output::or_dash(binding.revoked_at.map(output::time)),
     ]
 }
 
@@ -148,7 +148,7 @@ fn show(binding: BindingBody) {
         ("bot", binding.bot_identity),
         ("telegram user", binding.telegram_user_id),
         ("telegram chat", binding.telegram_chat_id),
-        ("boundAt", Some(binding.bound_at.to_string())),
+        ("boundAt", Some(output::time(binding.bound_at))),
     ]);
 }
 

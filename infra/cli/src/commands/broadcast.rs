@@ -93,7 +93,7 @@ fn row(broadcast: BroadcastBody) -> Vec<String> {
         broadcast.total_targets.to_string(),
         broadcast.enqueued_count.to_string(),
         broadcast.failed_count.to_string(),
-        broadcast.created_at.to_string(),
+        output::time(broadcast.created_at),
     ]
 }
 
@@ -107,7 +107,7 @@ fn show(broadcast: BroadcastBody) {
         ("enqueued", Some(broadcast.enqueued_count.to_string())),
         ("failed", Some(broadcast.failed_count.to_string())),
         ("requested by", Some(broadcast.requested_by)),
-        ("createdAt", Some(broadcast.created_at.to_string())),
-        ("completedAt", broadcast.completed_at.map(|at| at.to_string())),
+        ("createdAt", Some(output::time(broadcast.created_at))),
+        ("completedAt", broadcast.completed_at.map(output::time)),
     ]);
 }

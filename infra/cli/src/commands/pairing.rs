@@ -73,9 +73,9 @@ fn show(pairing: PairingBody) {
         ("user", Some(pairing.consumer_user_id)),
         ("agent", Some(pairing.agent_key)),
         ("bot", Some(pairing.bot_identity)),
-        ("createdAt", Some(pairing.created_at.to_string())),
-        ("expiresAt", Some(pairing.expires_at.to_string())),
-        ("usedAt", pairing.used_at.map(|at| at.to_string())),
+        ("createdAt", Some(output::time(pairing.created_at))),
+        ("expiresAt", Some(output::time(pairing.expires_at))),
+        ("usedAt", pairing.used_at.map(output::time)),
         ("telegram user", pairing.telegram_user_id),
         ("telegram chat", pairing.telegram_chat_id),
     ]);

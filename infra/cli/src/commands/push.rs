@@ -247,7 +247,7 @@ fn row(job: PushJobBody) -> Vec<String> {
         schedule,
         job.timezone,
         job.enabled.to_string(),
-        output::or_dash(job.next_run_at),
+        output::or_dash(job.next_run_at.map(output::time)),
     ]
 }
 
@@ -264,8 +264,8 @@ fn show(job: PushJobBody) {
         ("schedule", Some(schedule)),
         ("zone", Some(job.timezone)),
         ("enabled", Some(job.enabled.to_string())),
-        ("nextRunAt", job.next_run_at.map(|at| at.to_string())),
-        ("lastRunAt", job.last_run_at.map(|at| at.to_string())),
+        ("next run", job.next_run_at.map(output::time)),
+        ("last run", job.last_run_at.map(output::time)),
         ("lastRunKey", job.last_run_key),
     ]);
 }

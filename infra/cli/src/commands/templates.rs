@@ -132,8 +132,8 @@ fn print(template: Answer<MessageTemplateBody>) -> anyhow::Result<()> {
             ("title", Some(template.title)),
             ("uses", Some(template.usage_count.to_string())),
             ("tags", Some(template.tags.join(", ")).filter(|tags| !tags.is_empty())),
-            ("createdAt", Some(template.created_at.to_string())),
-            ("updatedAt", Some(template.updated_at.to_string())),
+            ("createdAt", Some(output::time(template.created_at))),
+            ("updatedAt", Some(output::time(template.updated_at))),
         ]);
         output::line(&template.content);
     });

@@ -136,6 +136,6 @@ fn usage(shown: UsageStats) {
         ("push jobs", Some(shown.total_push_jobs.to_string())),
         ("active push jobs", Some(shown.active_push_jobs.to_string())),
         ("dispatches", Some(shown.total_dispatches.to_string())),
-        ("latest dispatch at", shown.latest_dispatch_at.map(|at| at.to_string())),
+        ("latest dispatch at", shown.latest_dispatch_at.map(output::time)),
     ]);
 }

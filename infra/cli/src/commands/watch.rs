@@ -111,14 +111,14 @@ fn line(event: &EventBody) -> String {
             "more has changed than can be shown; `queue list --conversation` shows the messages".to_owned()
         }
     };
-    format!("{}  {message}  {what}", event.at)
+    format!("{}  {message}  {what}", output::time(event.at))
 }
 
 fn status(event: &EventBody) -> String {
     let status = event.status.map_or("", |status| status.as_str());
     let attempt = event.attempts.filter(|attempts| *attempts > 1);
     let attempt = attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
-    let due = event.scheduled_for.map(|at| format!(", due at {at}")).unwrap_or_default();
+    let due = event.scheduled_for.map(|at| format!(", due at {}", output::time(at))).unwrap_or_default();
     let said = event.reply.as_deref().or(event.error.as_deref());
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
     format!("{status}{attempt}{due}{said}")
@@ -139,19 +139,19 @@ mod tests {
         for (body, shown) in [
             (
                 json!({"type": "status", "at": 1, "messageId": "m", "status": "queued", "attempts": 0}),
-                "1  m  queued",
+                "1970-01-01 00:00:00Z  m  queued",
             ),
             (
-                json!({"type": "status", "at": 1, "messageId": "m", "status": "queued", "attempts": 2, "scheduledFor": 9}),
-                "1  m  queued (attempt 2), due at 9",
+                json!({"type": "status", "at": 1, "messageId": "m", "status": "queued", "attempts": 2, "scheduledFor": 9000}),
+                "1970-01-01 00:00:00Z  m  queued (attempt 2), due at 1970-01-01 00:00:09Z",
             ),
             (
                 json!({"type": "status", "at": 1, "messageId": "m", "status": "done", "attempts": 1, "reply": "hi"}),
-                "1  m  done: hi",
+                "1970-01-01 00:00:00Z  m  done: hi",
             ),
             (
                 json!({"type": "draft", "at": 1, "messageId": "m", "text": "It reads."}),
-                "1  m  draft: It reads.",
+                "1970-01-01 00:00:00Z  m  draft: It reads.",
             ),
         ] {
             assert_eq!(line(&event(body)), shown);

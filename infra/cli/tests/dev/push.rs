@@ -34,7 +34,7 @@ async fn a_push_job_runs_by_the_schedule_and_its_reply_reaches_the_chat_of_its_u
     let listed = dev.printed(&["push", "dispatches", "--job", id]);
     assert!(listed.contains(&format!("scheduled:{id}")) && listed.contains("enqueued"), "{listed}");
     let shown = dev.printed(&["push", "jobs", "show", user, agent, id]);
-    assert!(shown.contains("daily 09:30") && shown.contains("nextRunAt"), "{shown}");
+    assert!(shown.contains("daily 09:30") && shown.contains("next run"), "{shown}");
 
     let triggered = dev.printed(&["push", "jobs", "trigger", user, agent, id]);
     assert!(triggered.contains("push:manual:"), "{triggered}");
