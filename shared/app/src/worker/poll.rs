@@ -72,9 +72,10 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
     let may_wait = request.wants != Wants::ControlOnly && request.ownership == Ownership::Keep;
     let wait = if may_wait { request.wait.min(allowed) } else { Millis::default() };
     let mut looks = app.waits.looks(wait);
-    let mut polled = poll_once(app, worker, request).await?;
+    // On the heap, because the state of a poll is large, and callers keep the state of this function on their stack.
+    let mut polled = Box::pin(poll_once(app, worker, request)).await?;
     while polled.is_idle() && looks.next().await {
-        polled = poll_once(app, worker, request).await?;
+        polled = Box::pin(poll_once(app, worker, request)).await?;
     }
     if polled.is_idle() && wait > Millis::default() {
         polled.next_poll = Millis::default();
