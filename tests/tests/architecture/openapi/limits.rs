@@ -191,7 +191,7 @@ fn operations(item: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 fn limit_fields(owner: &str, schema: &mut Value) {
-    for (name, field) in schema["properties"].as_object_mut().unwrap_or(&mut Map::new()) {
+    for (name, field) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
         limit(owner, name, field);
         for part in ["items", "additionalProperties"] {
             if field[part]["type"].is_string() {

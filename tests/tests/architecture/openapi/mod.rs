@@ -243,6 +243,10 @@ fn places(value: &Value, wanted: &impl Fn(&Value) -> bool, at: &str, found: &mut
 #[test]
 fn no_description_of_the_openapi_document_is_null_and_no_schema_lost_its_properties() {
     let document = generated();
+    assert!(
+        !document.to_string().contains(r#""properties":null"#),
+        "a schema without fields has no list of them"
+    );
     let mut found = Vec::new();
     places(
         &document,
