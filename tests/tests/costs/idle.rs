@@ -60,8 +60,8 @@ million requests; Lambda on Arm 0.20 USD a million requests and 0.0000133334 USD
 GB. The table also assumes that a poll takes a function of 512 MB 10 ms, and writes 1.5 KB of logs at level info. It does not
 contain the worker's machine.
 
-**Waiting polls.** A worker may ask for an answer that waits for a message (`waitMs`), so that a message begins at once. The
-policy `poll.maxWaitMs` bounds the wait, and is 0 by default, because a function that waits is paid for: a worker that waits
+**Waiting polls.** The answer to a poll may wait for a message (`waitMs` of the poll), so that the message runs at once. The
+policy `poll.maxWaitMs` limits the wait. It is 0 by default, because AWS bills a function while it waits: a worker that waits
 all month costs 17.28 USD more (512 MB for 2592000 s), and the function looks at the table about once a second. `dev`
 always lets polls wait.
 ";

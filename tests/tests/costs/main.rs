@@ -56,8 +56,8 @@ transaction), a read unit 4 KB (half when eventually consistent), the writes of 
 square brackets counts requests refused by a condition, for which the engine reports no units; DynamoDB bills them like
 completed requests.
 
-All figures are the same at 10 and at 20 000 stored messages and push jobs, and with 1 worker and with 500; the test measures all of
-these. The cost of a tick of reconcile grows with the pool, as its rows show. Another test finds that claim with
+All figures are the same at 10 and at 20 000 stored messages and push jobs, and with 1 worker and with 500; the test
+measures all of these. The cost of a tick of reconcile grows with the pool, as its rows show. Another test finds that claim with
 hydration, append, complete and a conversation's view cost the same at 200 and at 20 000 history entries. With
 `LARGE_TABLES=1` these tests compare 200 000 stored messages and push jobs, and 100 000 history entries.
 
