@@ -48,7 +48,7 @@ enum Command {
     /// Show the agents of users, and their figures
     #[command(subcommand)]
     Users(commands::users::Users),
-    /// Print what happens in the conversation of a user with an agent, as it happens
+    /// Print the events of the conversation of a user with an agent, until Ctrl-C
     Watch(commands::watch::Watch),
     /// Make, list and change message templates
     #[command(subcommand)]

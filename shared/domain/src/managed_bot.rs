@@ -254,7 +254,7 @@ pub struct CreatedBot {
     pub creator: TelegramUserId,
 }
 
-/// What follows from an update about a managed bot.
+/// The decision on an update about a managed bot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The link is used: the bot is to be connected.

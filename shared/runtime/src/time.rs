@@ -48,7 +48,7 @@ pub struct Waits {
     pub time: Arc<dyn Time>,
     /// The longest pause between two looks.
     pub longest: Duration,
-    /// What ends a pause early. Without it, a look costs money, and a wait must be allowed by a policy.
+    /// The signals that end a pause early. Without them, a look costs money, and a policy must allow the wait.
     pub signals: Option<Signals>,
 }
 

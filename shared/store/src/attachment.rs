@@ -119,7 +119,7 @@ pub fn to_be_fetched(image: Option<&BTreeMap<String, serde_json::Value>>) -> Res
     MessageId::parse(id).map(Some).map_err(malformed)
 }
 
-/// What became of the attachments of a message.
+/// The results for the attachments of a message.
 #[derive(Debug, Clone, Copy)]
 pub struct AttachmentResults<'a> {
     /// The attachments as they were read.
@@ -131,8 +131,8 @@ pub struct AttachmentResults<'a> {
 }
 
 impl Store {
-    /// Stores the attachments of a message after all of them were fetched or have failed. `waiting` is the conversation before and after, if the message waits for its attachments there.
-    /// After this write the message may be claimed.
+    /// Stores the attachments of a message after all of them were fetched or have failed. `waiting` is the conversation
+    /// before and after, if the message waits for its attachments there. After this write the message may be claimed.
     pub async fn store_attachments_if_pending(
         &self,
         message: &MessageId,

@@ -11,7 +11,7 @@ use crate::outbox::chat_of;
 use crate::write::queried;
 use crate::{Result, Store, keys};
 
-/// What time has made due for effects.
+/// The work of effects that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueWork {
     /// The chats whose outboxes a sender should look after.

@@ -20,7 +20,7 @@ use crate::keys;
 use crate::write::{Commit, Committed};
 use crate::{Result, Store};
 
-/// What is stored about the bot of an update.
+/// The stored items about the bot of an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownBot {
     /// The bot, if it was created with a link.

@@ -60,7 +60,7 @@ pub enum Bots {
         /// Replace the bot that the agent has now
         #[arg(long)]
         replace: bool,
-        /// Show the newest link and what became of it, and make none
+        /// Show the newest link and the state of its bot, and make no link
         #[arg(long, conflicts_with_all = ["name", "replace", "ttl"])]
         status: bool,
     },

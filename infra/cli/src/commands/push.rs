@@ -28,7 +28,7 @@ pub enum Push {
     /// Push jobs: messages to the agent of a user at set times
     #[command(subcommand)]
     Jobs(Jobs),
-    /// List what was dispatched by a push job or a broadcast, or to a user of an agent
+    /// List the dispatches of a push job, of a broadcast, or to a user of an agent
     Dispatches {
         /// The id of a push job
         #[arg(long, required_unless_present_any = ["broadcast", "agent"], conflicts_with_all = ["broadcast", "agent"])]
@@ -107,12 +107,12 @@ pub enum Jobs {
         #[command(flatten)]
         at: At,
     },
-    /// Let a job run by its schedule again
+    /// Enable a job: it runs by its schedule again
     Enable {
         #[command(flatten)]
         at: At,
     },
-    /// Let a job not run by its schedule
+    /// Disable a job: it does not run by its schedule
     Disable {
         #[command(flatten)]
         at: At,
@@ -168,7 +168,7 @@ impl Push {
                             PushDispatchQuery { agent_key: Id(agent), consumer_user_id, limit, cursor };
                         api.find("/v1/push-dispatches", &query).await?
                     }
-                    (None, None, None) => anyhow::bail!("name --job, --broadcast or --agent"),
+                    (None, None, None) => anyhow::bail!("give --job, --broadcast or --agent"),
                 };
                 listed.print(dispatches);
                 Ok(())

@@ -21,7 +21,7 @@ pub enum Users {
     /// Example: agent-factory users overview ann
     #[command(verbatim_doc_comment)]
     Overview(Listing),
-    /// Show the push jobs, the history and the queue of a user in figures: for one agent, or for each of the user
+    /// Show figures of a user's push jobs, history and queue: for one agent, or for each agent of the user
     ///
     /// Example: agent-factory users usage ann support
     #[command(verbatim_doc_comment)]
@@ -38,7 +38,7 @@ pub enum Users {
 pub struct Listing {
     /// The user
     user: ConsumerUserId,
-    /// Agents whose binding has ended, or that accept no messages, too
+    /// Also list agents whose binding has ended or that accept no messages
     #[arg(long)]
     include_disabled: bool,
     /// Where the previous page ended

@@ -1,4 +1,4 @@
-//! `watch`: what happens in the conversation of a user with an agent, as it happens.
+//! `watch`: the events of the conversation of a user with an agent.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub struct Followed {
     pub seen: Seen,
 }
 
-/// Returns what a caller sees who begins to follow the conversation of `user` with `agent`: the messages that wait or run.
+/// Returns the first changes for a caller that follows the conversation of `user` with `agent`: the messages that wait or run.
 ///
 /// # Errors
 /// Returns 404 if there is no conversation, and the user is not bound to the agent.

@@ -15,7 +15,7 @@ use crate::{App, AppError, Result};
 /// The message of a user.
 #[derive(Debug, Clone)]
 pub struct UserMessage {
-    /// What is said.
+    /// The text, or the template that has it.
     pub content: Content,
     /// Further data.
     pub metadata: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub struct UserMessage {
     pub idempotency: Option<(String, String)>,
 }
 
-/// What a user says.
+/// The content of a message of a user.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A text.
@@ -59,8 +59,8 @@ impl Content {
 /// Accepts a message of `user` to `agent`.
 ///
 /// # Errors
-/// Returns 404 if the user has no active binding or the template does not exist, 409 if the user is bound to another agent, and any refusal
-/// of `enqueue`. Nothing is written then.
+/// Returns 404 if the user has no active binding or the template does not exist, 409 if the user is bound to another agent,
+/// and any refusal of `enqueue`. Nothing is written then.
 pub async fn send(app: &App, user: &ConsumerUserId, agent: &AgentKey, said: UserMessage) -> Result<Accepted> {
     let binding = app.store.binding(user, true).await?.ok_or_else(|| unbound(user))?;
     if binding.agent != *agent {

@@ -11,7 +11,7 @@ use af_telegram::{
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 
-/// A sender of everything that a chat gets: the Bot API, or a stand-in of a test.
+/// A sender of everything that a chat gets: the Bot API, or its replacement in a test.
 pub trait Messenger: Send + Sync {
     /// Sends one message of the bot with this token, once.
     fn send<'a>(

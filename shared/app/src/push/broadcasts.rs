@@ -14,7 +14,7 @@ use crate::{App, AppError, Result};
 /// Most characters of the name of the person or program that asks for a broadcast.
 const MAX_REQUESTED_BY_CHARS: usize = 200;
 
-/// What a caller says about a broadcast.
+/// A request for a broadcast.
 #[derive(Debug, Clone)]
 pub struct NewBroadcast {
     /// The company; `None` for the unnamed one.

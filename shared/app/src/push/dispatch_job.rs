@@ -17,7 +17,7 @@ use crate::{App, AppError, Result};
 /// When a dispatcher looks again at a job whose next run cannot be computed. An operator may have changed it by then.
 pub(super) const LOOK_AGAIN: Millis = Millis::from_secs(3_600);
 
-/// What became of a due job.
+/// The result of the dispatch of a due job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct JobOutcome {
     pub enqueued: u64,

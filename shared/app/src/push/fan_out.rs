@@ -23,7 +23,7 @@ const HOLD: Millis = Millis::from_secs(60);
 /// Targets that get their message at the same time. Each waits for DynamoDB most of its time.
 const MAX_AT_ONCE: usize = 16;
 
-/// What a dispatcher has done for a broadcast.
+/// The result of a dispatcher's work on a broadcast.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FannedOut {
     pub targets: u64,

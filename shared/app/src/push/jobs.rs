@@ -16,7 +16,7 @@ use super::MAX_TRIES;
 use crate::intake::idempotency;
 use crate::{App, AppError, Result};
 
-/// What a caller says about a new job.
+/// A request for a new job.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// The company; `None` for the unnamed one.
@@ -37,7 +37,7 @@ pub struct NewJob {
     pub enabled: bool,
 }
 
-/// What a caller changes about a job. `None` keeps the value.
+/// A requested change of a job. `None` keeps the value.
 #[derive(Debug, Clone, Default)]
 pub struct JobChange {
     /// The title.

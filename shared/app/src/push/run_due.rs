@@ -24,7 +24,7 @@ const MAX_AT_ONCE: usize = 16;
 /// Broadcasts of one run. Each of them sends to several targets at the same time.
 const MAX_BROADCASTS: i32 = 4;
 
-/// What a run has done.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Messages of jobs that were enqueued.

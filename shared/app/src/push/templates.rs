@@ -8,7 +8,7 @@ use af_store::conversation::Commit;
 use super::MAX_TRIES;
 use crate::{App, AppError, Result};
 
-/// What a caller says about a template.
+/// The requested settings of a template.
 #[derive(Debug, Clone)]
 pub struct TemplateSettings {
     /// The title of its jobs.

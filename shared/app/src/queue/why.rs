@@ -1,5 +1,6 @@
-//! Why a message has not ended: what it waits for, and until when. For an ended message, what became of its reply. The answer comes from its conversation,
-//! then from the owner of the conversation, then from the pool and the last reconcile report.
+//! Why a message has not ended: what it waits for, and until when. For an ended message, the state of its reply. The
+//! answer comes from its conversation, then from the owner of the conversation, then from the pool and the last reconcile
+//! report.
 
 use af_api::reconcile::Report;
 use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
@@ -76,7 +77,7 @@ pub struct Why {
     pub behind: Option<MessageId>,
     /// The number of live workers and the maximum, if the message waits for free capacity.
     pub pool: Option<(usize, u64)>,
-    /// What became of the reply of an ended message, if it goes to Telegram.
+    /// The state of the reply of an ended message, if it goes to Telegram.
     pub delivery: Option<DeliveryState>,
 }
 

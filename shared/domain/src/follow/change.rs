@@ -22,7 +22,7 @@ pub enum Change {
     Delivery {
         /// The message.
         message: MessageId,
-        /// What became of the reply.
+        /// The result of the delivery.
         delivery: Delivery,
         /// When it was noticed.
         at: Timestamp,

@@ -20,7 +20,7 @@ pub const MAX_LISTED: usize = 50;
 /// Most bytes of the followed messages in a [`Seen`], which becomes a part of a URL: about 60 messages.
 const MAX_FOLLOWED_BYTES: usize = 1_800;
 
-/// What a caller has seen of a conversation.
+/// The part of a conversation that a caller has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// When the conversation was read.
@@ -116,8 +116,8 @@ fn version_of(conversation: Option<&Conversation>) -> u64 {
 }
 
 impl Seen {
-    /// What a caller sees who begins to follow: the messages that wait or run. The messages of `listed` that have ended are
-    /// not reported.
+    /// The first changes that a caller sees: the messages that wait or run. The messages of `listed` that have ended are not
+    /// reported.
     pub fn first(
         conversation: Option<&Conversation>,
         listed: &Listed,

@@ -76,7 +76,7 @@ fn message(name: &str, status: MessageStatus) -> Message {
     }
 }
 
-/// What a caller sees who looks at each of these moments.
+/// The changes that a caller sees at each of these moments.
 struct Caller {
     seen: Seen,
     now: Timestamp,

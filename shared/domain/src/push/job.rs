@@ -86,7 +86,7 @@ impl PushJob {
     }
 }
 
-/// What a dispatcher does with a job whose slot has come.
+/// The slots of a due job, and the action of a dispatcher for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     /// Missed slots to record, the oldest first.

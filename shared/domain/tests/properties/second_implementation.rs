@@ -13,7 +13,8 @@ use crate::schedules::schedule;
 
 /// Random slots that are compared.
 const SLOTS: u32 = 10_000;
-/// 2020-01-01 and 2025-01-01 in UTC, in seconds, because `croner` counts in seconds. Later rules of a zone may differ between two editions of the database.
+/// 2020-01-01 and 2025-01-01 in UTC, in seconds, because `croner` counts in seconds. Later rules of a zone may differ
+/// between two editions of the database.
 const SETTLED_YEARS: std::ops::Range<u64> = 1_577_836_800..1_735_689_600;
 /// 2025-01-01 and 2036-01-01 in UTC, for zones whose rules have not changed for many years.
 const LATER_YEARS: std::ops::Range<u64> = 1_735_689_600..2_082_758_400;

@@ -75,7 +75,7 @@ pub struct Judge {
     destinations: destination::Destinations,
     /// What has arrived in the chats.
     deliveries: delivery::Deliveries,
-    /// What people have sent and seen.
+    /// The messages that people have sent, and the drafts that they have seen.
     people: people::People,
 }
 

@@ -17,7 +17,7 @@ use crate::world::{CHECK_INTERVAL, World};
 /// How long before its call a function may have read the message of a draft, ms.
 const READ_BEFORE_MS: u64 = 5_000;
 
-/// What people have sent and seen.
+/// The messages that people have sent, and the drafts that they have seen.
 #[derive(Default)]
 pub struct People {
     /// The edits of a message: the number of the edit, and the time of the answer, ms.

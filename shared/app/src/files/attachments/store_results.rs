@@ -13,7 +13,8 @@ use crate::{App, AppError, Result};
 const MAX_TRIES: usize = 24;
 
 /// Stores the fetched or failed attachments of `message`, none of which is pending any more. The person gets a notice about
-/// the first ones that have failed. A repetition changes nothing. Attachments that were added meanwhile are left for the next call.
+/// the first ones that have failed. A repetition changes nothing. Attachments that were added meanwhile are left for the
+/// next call.
 pub async fn store_results(app: &App, message: &Message, attachments: &[Attachment]) -> Result<()> {
     store_unless_changed(app, message, attachments).await.map(drop)
 }

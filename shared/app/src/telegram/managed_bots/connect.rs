@@ -23,9 +23,9 @@ use crate::{App, AppError, Result};
 
 /// Most bots that are connected at the same time.
 const MAX_AT_ONCE: usize = 8;
-/// How long a call may begin to work on bots. What remains is due at the next scheduled run.
+/// How long a call may begin to work on bots. The other bots are due at the next scheduled run.
 const BEGINS_FOR: Duration = Duration::from_secs(30);
-/// How long one bot may take. A call to Telegram answers in well under a second; what remains is repeated later.
+/// How long one bot may take. Telegram answers a call in well under a second. Steps that are not done are repeated later.
 const BUDGET: Duration = Duration::from_secs(20);
 /// Times that the end of the work is decided again because the bot or a binding has changed meanwhile.
 const MAX_TRIES: usize = 5;

@@ -16,7 +16,7 @@ use crate::{App, AppError, Result};
 /// Times that a link is made again because another call has made one for the same user and agent meanwhile.
 const MAX_TRIES: usize = 5;
 
-/// What a caller may choose about a link.
+/// The properties of a link that a caller may choose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkRequest {
     /// The display name that the link suggests; by default that of the agent.
