@@ -57,7 +57,7 @@ impl TemplateContent {
             return Err(Refusal::field("/content", detail));
         }
         if tags.len() > MAX_TAGS {
-            return Err(Refusal::field("/tags", format!("tags must be at most {MAX_TAGS}")));
+            return Err(Refusal::field("/tags", format!("a template has at most {MAX_TAGS} tags")));
         }
         let mut sorted = BTreeSet::new();
         for (i, tag) in tags.iter().enumerate() {
