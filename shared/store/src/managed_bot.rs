@@ -14,7 +14,7 @@ use af_domain::time::Timestamp;
 
 use crate::binding::bind;
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::write::{Commit, Committed};
@@ -101,10 +101,7 @@ impl Store {
                 .when("attribute_exists(#pk) AND attribute_not_exists(#bi)");
             transaction = transaction.update(expired);
         }
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, link.username.as_str()), once.at);
-        }
-        self.commit_or_stale(transaction).await
+        self.commit_or_stale(transaction.record_call(once, link.username.as_str())).await
     }
 
     /// Uses a link and stores the bot that was created with it, in one transaction. It is stale if the link is used, expired

@@ -10,7 +10,7 @@ use af_domain::time::Timestamp;
 
 use crate::binding::bind;
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::outbox::NewEntry;
@@ -116,10 +116,7 @@ impl Store {
                 .when("attribute_exists(#pk) AND attribute_not_exists(#ua)");
             transaction = transaction.update(expired);
         }
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, pairing.code.as_str()), once.at);
-        }
-        self.commit_or_stale(transaction).await
+        self.commit_or_stale(transaction.record_call(once, pairing.code.as_str())).await
     }
 
     /// Uses a pairing code and makes `binding`, in one transaction. It replaces `replaced`, as

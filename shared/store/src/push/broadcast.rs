@@ -12,7 +12,7 @@ use af_domain::time::Timestamp;
 use super::dispatch::{dispatch_from, recorded};
 use crate::conversation::{Enqueued, EnqueuedWith, NewMessage, WRITES};
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::write::{Commit, Committed, Transaction, queried};
@@ -106,11 +106,8 @@ impl Store {
         broadcast: &Broadcast,
         once: Option<&IdempotentCall>,
     ) -> Result<Commit> {
-        let mut transaction = self.transaction().put_new(broadcast_item(broadcast));
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, broadcast.id.as_str()), once.at);
-        }
-        self.commit_or_stale(transaction).await
+        let transaction = self.transaction().put_new(broadcast_item(broadcast));
+        self.commit_or_stale(transaction.record_call(once, broadcast.id.as_str())).await
     }
 
     /// Takes a broadcast until `until` and returns it; `None` if another dispatcher has taken it or it has ended.

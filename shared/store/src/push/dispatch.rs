@@ -8,7 +8,7 @@ use af_domain::time::{Millis, Timestamp};
 use super::job::unchanged;
 use crate::conversation::{Enqueued, EnqueuedWith, NewMessage, WRITES};
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
 use crate::write::{Committed, Transaction, queried};
@@ -111,12 +111,7 @@ impl Store {
         let add = |transaction: Transaction| {
             let transaction = transaction.update(noted.clone());
             let transaction = recorded(transaction, std::slice::from_ref(record), now, policies);
-            match once {
-                Some(once) => {
-                    transaction.put_new_at(idempotency_item(once, record.run_key.as_str()), once.at)
-                }
-                None => transaction,
-            }
+            transaction.record_call(once, record.run_key.as_str())
         };
         Ok(match self.enqueue_with(message, now, policies, add).await? {
             EnqueuedWith::Enqueued(Enqueued::New) => Triggered::Done,

@@ -11,7 +11,7 @@ use af_domain::time::Timestamp;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, PUSH_JOB_PREFIX};
 use crate::write::{Commit, Committed, queried};
@@ -142,11 +142,8 @@ impl Store {
         let counted = counted(job, 1, i64::from(job.enabled))
             .when("attribute_not_exists(#tj) OR #tj < :max")
             .bind(":max", MAX_JOBS_OF_AGENT);
-        let mut transaction = self.transaction().put_new(job_item(job)).update(counted);
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, job.id.as_str()), once.at);
-        }
-        Ok(match self.commit(transaction).await? {
+        let transaction = self.transaction().put_new(job_item(job)).update(counted);
+        Ok(match self.commit(transaction.record_call(once, job.id.as_str())).await? {
             Committed::Done => JobCreated::Done,
             Committed::Refused(failed) if failed.iter().all(|failed| failed.index == 1) => JobCreated::Full,
             Committed::Refused(_) => JobCreated::Stale,
