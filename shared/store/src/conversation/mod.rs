@@ -26,7 +26,7 @@ pub use enqueue::{Enqueued, NewMessage};
 pub use fail::FailOutcome;
 pub use history::{Append, History, HistoryRange, ReadPosition};
 pub use lease_ref::LeaseRef;
-pub use view::{ConversationFigures, ListedMessage, WithMessages};
+pub use view::{ConversationFigures, WithMessages};
 
 pub use crate::write::Commit;
 
