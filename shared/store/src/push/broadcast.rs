@@ -75,16 +75,12 @@ impl Store {
         limit: i32,
         before: Option<&str>,
     ) -> Result<Page<Broadcast, String>> {
-        let values =
-            [(":lp", keys::broadcasts_of_company(company).into()), (":before", before.unwrap_or("~").into())];
-        let query = self.query("#lp = :lp AND #lk < :before", values).index_name(keys::MESSAGES_INDEX);
-        let page = queried(query.scan_index_forward(false).limit(limit)).await?;
-        let ids = page.items().iter().map(id_from).collect::<Result<Vec<_>>>()?;
+        let page = self.listed_before(keys::broadcasts_of_company(company), before, limit).await?;
+        let ids = page.items.iter().map(id_from).collect::<Result<Vec<_>>>()?;
         let found = self.batch_get(ids.iter().map(keys::broadcast), false).await?;
         let mut items: Vec<Broadcast> = found.iter().map(broadcast_from).collect::<Result<_>>()?;
         items.sort_by(|one, other| other.id.cmp(&one.id));
-        let next = ids.last().filter(|_| page.last_evaluated_key.is_some()).map(ToString::to_string);
-        Ok(Page { items, next })
+        Ok(Page { items, next: page.next })
     }
 
     /// Returns running broadcasts that no dispatcher works on at `now`, eventually consistent.
