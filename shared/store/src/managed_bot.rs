@@ -86,15 +86,14 @@ impl Store {
         let key = keys::newest_bot_link(&link.user, &link.agent);
         let newest =
             Writer::at(key.clone()).put("un", link.username.as_str()).put("ttl", link_ttl(link)).build();
-        let condition = match previous {
-            Some(previous) => Update::of(key).when_is("un", previous.username.as_str()),
-            None => {
-                let absent = "attribute_not_exists(#pk) OR #ttl <= :now";
-                Update::of(key).when(absent).bind(":now", now.as_secs())
+        let mut transaction = self.transaction().put_new_at(link_item(link), now);
+        transaction = match previous {
+            Some(previous) => {
+                let unchanged = Update::of(key).when_is("un", previous.username.as_str());
+                transaction.put_when(newest, &unchanged)
             }
+            None => transaction.put_new_at(newest, now),
         };
-        let mut transaction =
-            self.transaction().put_new_at(link_item(link), now).put_when(newest, &condition);
         if let Some(previous) = previous.filter(|link| link.bot.is_none() && now < link.expires_at) {
             let expired = Update::of(keys::bot_link(&previous.username))
                 .set("ex", now)

@@ -101,15 +101,14 @@ impl Store {
         let key = keys::newest_pairing(&pairing.user, &pairing.agent);
         let newest =
             Writer::at(key.clone()).put("co", pairing.code.as_str()).put("ttl", ttl(pairing)).build();
-        let condition = match previous {
-            Some(previous) => Update::of(key).when_is("co", previous.code.as_str()),
-            None => {
-                let absent = "attribute_not_exists(#pk) OR #ttl <= :now";
-                Update::of(key).when(absent).bind(":now", now.as_secs())
+        let mut transaction = self.transaction().put_new_at(pairing_item(pairing), now);
+        transaction = match previous {
+            Some(previous) => {
+                let unchanged = Update::of(key).when_is("co", previous.code.as_str());
+                transaction.put_when(newest, &unchanged)
             }
+            None => transaction.put_new_at(newest, now),
         };
-        let mut transaction =
-            self.transaction().put_new_at(pairing_item(pairing), now).put_when(newest, &condition);
         if let Some(previous) = previous.filter(|previous| previous.status(now) == PairingStatus::Pending) {
             let expired = Update::of(keys::pairing(&previous.code))
                 .set("ex", now)
