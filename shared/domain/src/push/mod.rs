@@ -16,7 +16,7 @@ pub use schedule::{
     Day, DayOfMonth, Periodicity, Schedule, ScheduleError, Slot, SlotTime, Weekday, next_slot,
 };
 pub use template::{MAX_SUGGESTED_TIMES, PushTemplate};
-pub use zone::{UnknownZone, Zone, ZoneName};
+pub use zone::{UnknownZone, ZoneName};
 
 use crate::refusal::Refusal;
 
