@@ -3,7 +3,7 @@
 use af_domain::ids::CompanyId;
 use af_domain::time::Timestamp;
 
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::write::{Commit, queried};
 use crate::{Result, Store, keys};
@@ -58,7 +58,7 @@ impl Store {
 
     /// Stores an API key, on condition that the call has not created one before, in one transaction.
     pub async fn put_api_key_if_first(&self, key: &ApiKey, once: &IdempotentCall) -> Result<Commit> {
-        let transaction = self.transaction().put_new_at(idempotency_item(once, &key.id), once.at);
+        let transaction = self.transaction().record_call(Some(once), &key.id);
         self.commit_or_stale(transaction.put(key_item(key))).await
     }
 

@@ -6,7 +6,7 @@
 //! made at the same time could leave one user with the chat of the other. In the same transaction, each binding that ends
 //! becomes an item of its user's history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use af_domain::agent::{Binding, BindingSource, ListedBinding, TelegramIdentity};
 use af_domain::ids::{AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, TelegramUserId};
@@ -74,9 +74,10 @@ impl Store {
     pub async fn bindings_of_users<'a>(
         &self,
         users: impl Iterator<Item = &'a ConsumerUserId>,
-    ) -> Result<Vec<Binding>> {
+    ) -> Result<HashMap<ConsumerUserId, Binding>> {
         let items = self.batch_get(users.map(keys::binding), true).await?;
-        Ok(items.iter().filter_map(|item| binding_from(item).ok()).collect())
+        let bindings = items.iter().filter_map(|item| binding_from(item).ok());
+        Ok(bindings.map(|binding| (binding.user.clone(), binding)).collect())
     }
 
     /// Returns one page of the users with an active binding to an agent, ordered by id, starting after `after`. The read is

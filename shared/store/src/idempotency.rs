@@ -3,6 +3,7 @@
 use af_domain::time::{Millis, Timestamp};
 
 use crate::item::{Item, Reader, Writer};
+use crate::write::Transaction;
 use crate::{Result, Store, keys};
 
 /// How long a record is kept.
@@ -44,8 +45,18 @@ impl Store {
     }
 }
 
+impl Transaction {
+    /// Records that the call, if there is one, created `id`. It must not have been carried out before.
+    pub fn record_call(self, once: Option<&IdempotentCall>, id: &str) -> Self {
+        match once {
+            Some(once) => self.put_new_at(idempotency_item(once, id), once.at),
+            None => self,
+        }
+    }
+}
+
 /// Builds the item that records that the call created `id`.
-pub(crate) fn idempotency_item(once: &IdempotentCall, id: &str) -> Item {
+fn idempotency_item(once: &IdempotentCall, id: &str) -> Item {
     Writer::at(keys::call(&once.call))
         .put("bh", once.body.as_str())
         .put("id", id)

@@ -14,7 +14,7 @@ use af_domain::time::Timestamp;
 
 use crate::binding::bind;
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::write::{Commit, Committed};
@@ -86,25 +86,21 @@ impl Store {
         let key = keys::newest_bot_link(&link.user, &link.agent);
         let newest =
             Writer::at(key.clone()).put("un", link.username.as_str()).put("ttl", link_ttl(link)).build();
-        let condition = match previous {
-            Some(previous) => Update::of(key).when_is("un", previous.username.as_str()),
-            None => {
-                let absent = "attribute_not_exists(#pk) OR #ttl <= :now";
-                Update::of(key).when(absent).bind(":now", now.as_secs())
+        let mut transaction = self.transaction().put_new_at(link_item(link), now);
+        transaction = match previous {
+            Some(previous) => {
+                let unchanged = Update::of(key).when_is("un", previous.username.as_str());
+                transaction.put_when(newest, &unchanged)
             }
+            None => transaction.put_new_at(newest, now),
         };
-        let mut transaction =
-            self.transaction().put_new_at(link_item(link), now).put_when(newest, &condition);
         if let Some(previous) = previous.filter(|link| link.bot.is_none() && now < link.expires_at) {
             let expired = Update::of(keys::bot_link(&previous.username))
                 .set("ex", now)
                 .when("attribute_exists(#pk) AND attribute_not_exists(#bi)");
             transaction = transaction.update(expired);
         }
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, link.username.as_str()), once.at);
-        }
-        self.commit_or_stale(transaction).await
+        self.commit_or_stale(transaction.record_call(once, link.username.as_str())).await
     }
 
     /// Uses a link and stores the bot that was created with it, in one transaction. It is stale if the link is used, expired

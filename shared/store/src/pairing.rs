@@ -10,7 +10,7 @@ use af_domain::time::Timestamp;
 
 use crate::binding::bind;
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::outbox::NewEntry;
@@ -101,25 +101,21 @@ impl Store {
         let key = keys::newest_pairing(&pairing.user, &pairing.agent);
         let newest =
             Writer::at(key.clone()).put("co", pairing.code.as_str()).put("ttl", ttl(pairing)).build();
-        let condition = match previous {
-            Some(previous) => Update::of(key).when_is("co", previous.code.as_str()),
-            None => {
-                let absent = "attribute_not_exists(#pk) OR #ttl <= :now";
-                Update::of(key).when(absent).bind(":now", now.as_secs())
+        let mut transaction = self.transaction().put_new_at(pairing_item(pairing), now);
+        transaction = match previous {
+            Some(previous) => {
+                let unchanged = Update::of(key).when_is("co", previous.code.as_str());
+                transaction.put_when(newest, &unchanged)
             }
+            None => transaction.put_new_at(newest, now),
         };
-        let mut transaction =
-            self.transaction().put_new_at(pairing_item(pairing), now).put_when(newest, &condition);
         if let Some(previous) = previous.filter(|previous| previous.status(now) == PairingStatus::Pending) {
             let expired = Update::of(keys::pairing(&previous.code))
                 .set("ex", now)
                 .when("attribute_exists(#pk) AND attribute_not_exists(#ua)");
             transaction = transaction.update(expired);
         }
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, pairing.code.as_str()), once.at);
-        }
-        self.commit_or_stale(transaction).await
+        self.commit_or_stale(transaction.record_call(once, pairing.code.as_str())).await
     }
 
     /// Uses a pairing code and makes `binding`, in one transaction. It replaces `replaced`, as

@@ -5,7 +5,7 @@ use af_domain::template::{MAX_TEMPLATES, MessageTemplate, TemplateContent};
 use af_domain::time::Timestamp;
 
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::write::{Commit, Committed, Updated, queried};
 use crate::{Result, Store, keys};
@@ -63,11 +63,8 @@ impl Store {
             .bind(":none", 0_u64)
             .bind(":one", 1_u64)
             .bind(":max", MAX_TEMPLATES);
-        let mut transaction = self.transaction().put_new(item.clone()).update(counted);
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, template.key.as_str()), once.at);
-        }
-        let committed = self.commit(transaction).await?;
+        let transaction = self.transaction().put_new(item.clone()).update(counted);
+        let committed = self.commit(transaction.record_call(once, template.key.as_str())).await?;
         Ok(match &committed {
             Committed::Done => TemplateMade::Done,
             Committed::Refused(_) if committed.failed_condition(2).is_some() => TemplateMade::Repeated,

@@ -8,7 +8,7 @@ use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::reconcile_lease::ReconcileHolder;
 use crate::write::{Commit, Transaction, Updated, queried};
@@ -124,14 +124,12 @@ pub(crate) fn registration(
 ) -> Transaction {
     let row = with_attributes(Writer::at(keys::worker(&worker.id)), worker).build();
     let past = keys::stopped_worker(&worker.id);
-    let mut transaction = transaction.put_new(row).check_absent(past, worker.registered_at);
-    if let Some(once) = once {
-        transaction = transaction.put_new_at(idempotency_item(once, worker.id.as_str()), once.at);
+    let transaction = transaction.put_new(row).check_absent(past, worker.registered_at);
+    let transaction = transaction.record_call(once, worker.id.as_str());
+    match holder {
+        Some(holder) => transaction.require(&holder.holds()),
+        None => transaction,
     }
-    if let Some(holder) = holder {
-        transaction = transaction.require(&holder.holds());
-    }
-    transaction
 }
 
 /// Returns the worker's update of a claim by a worker without a conversation.

@@ -15,9 +15,9 @@ use aws_sdk_dynamodb::types::{
 use af_domain::time::Timestamp;
 
 use crate::expression::{Update, names_in};
-use crate::item::{Item, Value};
-use crate::keys::Key;
-use crate::{Result, Store, StoreError};
+use crate::item::{Item, Reader, Value};
+use crate::keys::{Key, MESSAGES_INDEX};
+use crate::{Page, Result, Store, StoreError};
 
 /// How often a write is sent when it conflicts with other transactions. Each wait is about twice as long as
 /// the previous one, so five attempts outlast any burst of writes to one conversation.
@@ -222,6 +222,23 @@ impl Store {
             .key_condition_expression(key_condition)
             .set_expression_attribute_names(Some(names_in(key_condition)))
             .set_expression_attribute_values(Some(values.collect()))
+    }
+
+    /// Returns one page of a partition of the index of messages, the last item first, starting before the sort key `before`.
+    /// `next` is the sort key of the last item of the page.
+    pub(crate) async fn listed_before(
+        &self,
+        partition: String,
+        before: Option<&str>,
+        limit: i32,
+    ) -> Result<Page<Item, String>> {
+        let values = [(":lp", partition.into()), (":before", before.unwrap_or("~").into())];
+        let query = self.query("#lp = :lp AND #lk < :before", values).index_name(MESSAGES_INDEX);
+        let answer = queried(query.scan_index_forward(false).limit(limit)).await?;
+        let items = answer.items.unwrap_or_default();
+        let last = items.last().filter(|_| answer.last_evaluated_key.is_some());
+        let next = last.map(|item| Reader::of(item).text("lk").map(str::to_owned)).transpose()?;
+        Ok(Page { items, next })
     }
 
     /// Sends one conditional update.

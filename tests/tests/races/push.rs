@@ -221,14 +221,8 @@ async fn a_full_queue_fails_the_slot() {
 
 /// Changes an attribute of a job behind the back of the store.
 async fn spoil(world: &World, job: &PushJob, attribute: &str, value: &str) {
-    let table = &world.bundle.template.tables[0].name;
     let key = af_store::keys::push_job(&job.user, &job.agent, &job.id);
-    let request = json!({
-        "TableName": table, "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}},
-        "UpdateExpression": "SET #a = :a", "ExpressionAttributeNames": {"#a": attribute},
-        "ExpressionAttributeValues": {":a": {"S": value}},
-    });
-    assert_eq!(world.bundle.aws.engine().call("UpdateItem", request).await.status, 200);
+    world.set(key, attribute, json!({"S": value})).await;
 }
 
 #[tokio::test]

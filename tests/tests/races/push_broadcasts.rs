@@ -170,13 +170,7 @@ async fn a_malformed_conversation_fails_its_target_and_not_the_broadcast() {
     let conversation = af_domain::agent::conversation_of(&agent(), &push::user(1)).unwrap();
     world.enqueue(&conversation, None).await;
     let key = af_store::keys::conversation(&conversation_key(&conversation));
-    let request = serde_json::json!({
-        "TableName": world.bundle.template.tables[0].name,
-        "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}},
-        "UpdateExpression": "SET #a = :a", "ExpressionAttributeNames": {"#a": "ag"},
-        "ExpressionAttributeValues": {":a": {"S": "no agent key"}},
-    });
-    assert_eq!(world.bundle.aws.engine().call("UpdateItem", request).await.status, 200);
+    world.set(key, "ag", serde_json::json!({"S": "no agent key"})).await;
     let id = send(&world).await;
     run(&world.app).await;
     let done = current(&world, &id).await;

@@ -146,7 +146,7 @@ fn managed(link: ManagedBotBody) {
         ("identity", link.bot_identity),
         ("telegram user", link.telegram_user_id),
         ("reason", link.reason),
-        ("expiresAt", Some(link.expires_at.to_string())),
+        ("expiresAt", Some(output::time(link.expires_at))),
     ]);
 }
 

@@ -276,7 +276,7 @@ fn dispatches(page: Page<PushDispatchBody>) {
             dispatch.run_key,
             output::or_dash(dispatch.consumer_user_id),
             dispatch.agent_key,
-            dispatch.scheduled_for.to_string(),
+            output::time(dispatch.scheduled_for),
             dispatch.status,
             output::or_dash(dispatch.enqueued_message_id.or(dispatch.error)),
         ]

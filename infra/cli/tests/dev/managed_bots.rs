@@ -1,42 +1,26 @@
 //! A bot that a person creates with a link, through the program and a real `dev`.
 
-use std::io::Write;
-use std::process::Output;
-use std::process::Stdio;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{Dev, eventually};
 
-fn shown(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn as_json(output: &Output) -> Value {
-    serde_json::from_str(&shown(output)).unwrap()
-}
-
 /// Names the demo agent as the manager; the config comes from standard input.
 fn name_manager(dev: &Dev) -> String {
-    let mut command = dev.command(&["config", "ingress", "set"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(br#"{"managerAgentKey": "demo"}"#).unwrap();
-    shown(&child.wait_with_output().unwrap())
+    dev.printed_with(&["config", "ingress", "set"], r#"{"managerAgentKey": "demo"}"#)
 }
 
 #[tokio::test]
 async fn a_person_creates_a_bot_with_the_link_of_the_program_and_gets_an_answer() {
     let dev = Dev::start(&[]).await;
-    let mut outputs = vec![shown(&dev.cli(&["agents", "set", "helper"]))];
+    let mut outputs = vec![dev.printed(&["agents", "set", "helper"])];
     let early = dev.cli(&["bots", "managed", "helper", "--user", "ann"]);
     assert!(String::from_utf8_lossy(&early.stderr).contains("managerAgentKey"), "{early:?}");
     assert!(name_manager(&dev).contains("demo"));
-    let link = as_json(&dev.cli(&["--json", "bots", "managed", "helper", "--user", "ann", "--name", "Ann"]));
+    let link = dev.json(&["bots", "managed", "helper", "--user", "ann", "--name", "Ann"]);
     let tap = json!({"link": link["link"], "userId": 4242});
     let (_, tapped) = dev.call("POST", "/_local/telegram/managed-bots", Some(tap)).await;
     let identity = tapped["botIdentity"].as_str().unwrap_or_else(|| panic!("{tapped}"));
-    let status = || shown(&dev.cli(&["bots", "managed", "helper", "--user", "ann", "--status"]));
+    let status = || dev.printed(&["bots", "managed", "helper", "--user", "ann", "--status"]);
     eventually("the connection", async || status().contains("connected").then_some(())).await;
     let sends = async |text: &str| {
         let message = json!({"botIdentity": identity, "chatId": "4242", "text": text});
@@ -50,10 +34,10 @@ async fn a_person_creates_a_bot_with_the_link_of_the_program_and_gets_an_answer(
     arrives("Hello! You are connected. Send a message to begin.").await;
     sends("hello").await;
     arrives("echo: hello").await;
-    let bound = as_json(&dev.cli(&["--json", "bindings", "get", "ann"]));
+    let bound = dev.json(&["bindings", "get", "ann"]);
     assert_eq!((&bound["source"], &bound["botIdentity"]), (&json!("managed_bot"), &json!(identity)));
 
-    outputs.push(shown(&dev.cli(&["bots", "rotate", "helper"])));
+    outputs.push(dev.printed(&["bots", "rotate", "helper"]));
     assert!(outputs[1].contains("has a new token"), "{outputs:?}");
     sends("again").await;
     arrives("echo: again").await;

@@ -26,12 +26,6 @@ impl Dev {
         .await;
         id
     }
-
-    fn shown(&self, args: &[&str]) -> String {
-        let output = self.cli(args);
-        assert!(output.status.success(), "{args:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
 }
 
 #[tokio::test]
@@ -41,9 +35,9 @@ async fn a_refused_reply_is_shown_with_its_reason_and_resent_with_the_program() 
     dev.next_send_fails(json!({"errorCode": 403, "description": "Forbidden: bot was blocked by the user"}))
         .await;
     let id = dev.delivered_as("hello", "failed").await;
-    let shown = dev.shown(&["queue", "show", &id]);
+    let shown = dev.printed(&["queue", "show", &id]);
     assert!(shown.contains("failed") && shown.contains("blocked"), "{shown}");
-    let resent = dev.shown(&["outbox", "resend", &id]);
+    let resent = dev.printed(&["outbox", "resend", &id]);
     let bot = dev.file["demo"]["botIdentity"].as_str().unwrap();
     assert_eq!(resent, format!("the reply of {id} waits for chat {bot}:{chat}\n"));
     eventually("the reply", async || (dev.outbox(chat).await == ["echo: hello"]).then_some(())).await;
@@ -60,17 +54,17 @@ async fn a_reply_that_waits_is_listed_and_dropped_with_the_program() {
         .await;
     let id = dev.delivered_as("hello", "waiting").await;
     eventually("an outbox that waits", async || {
-        let listed: Value = serde_json::from_str(&dev.shown(&["--json", "outbox", "list"])).unwrap();
+        let listed = dev.json(&["outbox", "list"]);
         let first = &listed["items"][0];
         (first["chat"] == chat && first["waitsUntil"].is_u64() && first["items"][0]["messageId"] == id)
             .then_some(())
     })
     .await;
-    let listed = dev.shown(&["outbox", "list"]);
+    let listed = dev.printed(&["outbox", "list"]);
     let row = listed.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{listed}"));
     assert!(row.contains(&chat) && row.contains("waiting") && row.contains("demo-user"), "{row}");
 
-    let dropped = dev.shown(&["outbox", "drop", &chat]);
+    let dropped = dev.printed(&["outbox", "drop", &chat]);
     assert_eq!(dropped, format!("the reply of {id} is removed from the outbox of {chat}; parts sent: 0\n"));
     assert_eq!(dev.message(&id).await["delivery"]["state"], "dropped");
     let again = dev.cli(&["outbox", "drop", &chat]);

@@ -8,18 +8,6 @@ use crate::support::{Dev, eventually};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-impl Dev {
-    fn printed(&self, args: &[&str]) -> String {
-        let output = self.cli(args);
-        assert!(output.status.success(), "{args:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.printed(&[&["--json"], args].concat())).unwrap()
-    }
-}
-
 #[tokio::test]
 async fn a_push_job_runs_by_the_schedule_and_its_reply_reaches_the_chat_of_its_user() {
     let dev = Dev::start(&[]).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -160,10 +161,32 @@ impl Dev {
         self.command(args).output().unwrap()
     }
 
+    /// Runs the program, which must succeed, and returns what it has printed.
+    pub fn printed(&self, args: &[&str]) -> String {
+        printed_by(args, self.cli(args))
+    }
+
+    /// Runs the program with this standard input, as [`printed`](Self::printed).
+    pub fn printed_with(&self, args: &[&str], input: &str) -> String {
+        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        printed_by(args, child.wait_with_output().unwrap())
+    }
+
+    /// Runs the program with `--json`, and returns the value that it has printed.
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.printed(&[&["--json"], args].concat())).unwrap()
+    }
+
     /// The process of a worker, as the local provider records it.
     pub fn pid_of(&self, worker: &str) -> Option<Pid> {
         pid_in(&self.data().join("workers").join(worker).join("machine.json"))
     }
+}
+
+fn printed_by(args: &[&str], output: Output) -> String {
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Drop for Dev {

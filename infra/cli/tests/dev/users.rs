@@ -1,7 +1,7 @@
 //! The commands for the users of an app: their agents, what happens in their conversations, and templates.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,30 +12,13 @@ use crate::support::Dev;
 /// Far more than an event takes, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn shown(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn as_json(output: &Output) -> Value {
-    serde_json::from_str(&shown(output)).unwrap()
-}
-
 #[tokio::test]
 async fn a_user_is_watched_and_its_agents_and_figures_are_shown() {
     let dev = Dev::start(&[]).await;
-    shown(&dev.cli(&["bindings", "bind", "ann", "demo"]));
-    shown(&dev.cli(&["agents", "set", "helper"]));
-    let made = as_json(&dev.cli(&[
-        "--json",
-        "templates",
-        "create",
-        "Good morning",
-        "--text",
-        "Good morning!",
-        "--tag",
-        " Greeting",
-    ]));
+    dev.printed(&["bindings", "bind", "ann", "demo"]);
+    dev.printed(&["agents", "set", "helper"]);
+    let made =
+        dev.json(&["templates", "create", "Good morning", "--text", "Good morning!", "--tag", " Greeting"]);
     assert_eq!((&made["templateKey"], &made["tags"]), (&json!("good-morning"), &json!(["greeting"])));
 
     let path = "/v1/users/ann/agents/demo/messages";
@@ -63,28 +46,25 @@ async fn a_user_is_watched_and_its_agents_and_figures_are_shown() {
         .call("DELETE", &format!("/v1/users/ann/messages/{}", later["messageId"].as_str().unwrap()), None)
         .await;
     assert_eq!(status, 200);
-    assert_eq!(shown(&dev.cli(&["watch", "ann", "demo", "--until-quiet"])), "", "nothing waits or runs");
+    assert_eq!(dev.printed(&["watch", "ann", "demo", "--until-quiet"]), "", "nothing waits or runs");
     assert_eq!(dev.cli(&["watch", "bob", "demo"]).status.code(), Some(3), "not found");
-    let usage = as_json(&dev.cli(&["--json", "users", "usage", "ann", "demo"]));
+    let usage = dev.json(&["users", "usage", "ann", "demo"]);
     assert_eq!((&usage["queuedMessages"], &usage["failedMessages"]), (&json!(0), &json!(0)));
     assert_eq!(usage["contextMessages"], 2, "what the user and the agent have said");
-    let all = as_json(&dev.cli(&["--json", "users", "usage", "ann"]));
+    let all = dev.json(&["users", "usage", "ann"]);
     assert_eq!(all["demo"], usage);
-    let agents = shown(&dev.cli(&["users", "agents", "ann"]));
+    let agents = dev.printed(&["users", "agents", "ann"]);
     assert!(agents.contains("demo") && agents.contains("active") && !agents.contains("helper"), "{agents}");
-    let overview = as_json(&dev.cli(&["--json", "users", "overview", "ann"]));
+    let overview = dev.json(&["users", "overview", "ann"]);
     assert_eq!(
         (&overview["activeAgentKey"], &overview["canCreateNewAgent"]),
         (&json!("demo"), &json!(false))
     );
-    let templates = as_json(&dev.cli(&["--json", "templates", "list"]));
+    let templates = dev.json(&["templates", "list"]);
     assert_eq!(templates["items"][0]["usageCount"], 1);
-    shown(&dev.cli(&["templates", "update", "good-morning", "Good evening", "--text", "Good evening!"]));
-    assert!(shown(&dev.cli(&["templates", "get", "good-morning"])).contains("Good evening!"));
-    assert_eq!(
-        shown(&dev.cli(&["templates", "delete", "good-morning"])),
-        "template good-morning is deleted\n"
-    );
+    dev.printed(&["templates", "update", "good-morning", "Good evening", "--text", "Good evening!"]);
+    assert!(dev.printed(&["templates", "get", "good-morning"]).contains("Good evening!"));
+    assert_eq!(dev.printed(&["templates", "delete", "good-morning"]), "template good-morning is deleted\n");
     assert_eq!(dev.cli(&["templates", "get", "good-morning"]).status.code(), Some(3));
 }
 

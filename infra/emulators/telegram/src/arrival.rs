@@ -24,6 +24,23 @@ pub(super) struct Arrival {
     pub raw: Option<Value>,
 }
 
+impl Arrival {
+    /// A raw update of `user`, which is ordered with those of the private chat of this user.
+    pub fn of_raw(bot: i64, user: i64, raw: Value) -> Self {
+        Self {
+            bot,
+            chat_id: user,
+            user_id: user,
+            text: String::new(),
+            username: None,
+            chat_type: None,
+            update_id: None,
+            file: None,
+            raw: Some(raw),
+        }
+    }
+}
+
 /// A file that a user sends.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

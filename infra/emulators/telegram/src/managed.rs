@@ -137,17 +137,7 @@ impl Inner {
     /// The update `managed_bot` for the manager of a bot.
     fn updated(self: &Arc<Self>, manager: i64, bot: i64, owner: i64) -> Arrival {
         let user = json!({"id": owner, "is_bot": false, "first_name": format!("user{owner}")});
-        let raw = Some(json!({"managed_bot": {"user": user, "bot": self.user(bot)}}));
-        Arrival {
-            bot: manager,
-            chat_id: owner,
-            user_id: owner,
-            text: String::new(),
-            username: None,
-            chat_type: None,
-            update_id: None,
-            file: None,
-            raw,
-        }
+        let raw = json!({"managed_bot": {"user": user, "bot": self.user(bot)}});
+        Arrival::of_raw(manager, owner, raw)
     }
 }

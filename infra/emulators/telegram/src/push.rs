@@ -123,19 +123,8 @@ impl TelegramEmulator {
         if let Some(thread) = thread {
             pressed["message_thread_id"] = thread.into();
         }
-        let raw = Some(json!({"stopped_message_generation": pressed}));
-        self.arrive(Arrival {
-            bot,
-            chat_id,
-            user_id: chat_id,
-            text: String::new(),
-            username: None,
-            chat_type: None,
-            update_id: None,
-            file: None,
-            raw,
-        })
-        .await
+        let raw = json!({"stopped_message_generation": pressed});
+        self.arrive(Arrival::of_raw(bot, chat_id, raw)).await
     }
 }
 

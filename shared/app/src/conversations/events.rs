@@ -74,8 +74,7 @@ async fn look(app: &App, key: &ConversationKey, seen: &Seen) -> Result<Followed>
 async fn listed(app: &App, key: &ConversationKey, from: Timestamp) -> Result<Listed, af_store::StoreError> {
     let limit = i32::try_from(MAX_LISTED).unwrap_or(i32::MAX);
     let page = app.store.messages_since(key, from, limit).await?;
-    let messages = page.items.into_iter().map(|listed| listed.message).collect();
-    Ok(Listed { messages, more: page.next.is_some() })
+    Ok(Listed { messages: page.items, more: page.next.is_some() })
 }
 
 /// The name of the listing, which a signed cursor has. It is short, because the cursor is a part of a URL.

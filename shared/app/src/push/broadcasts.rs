@@ -1,7 +1,7 @@
 //! Broadcasts: send, show, list and cancel.
 
 use af_domain::ids::{BroadcastId, CompanyId};
-use af_domain::push::{Broadcast, BroadcastCounts, BroadcastStatus, check_words};
+use af_domain::push::{Broadcast, BroadcastCounts, BroadcastStatus, check_text, check_words};
 use af_domain::refusal::{Code, Refusal};
 use af_store::Page;
 use af_store::conversation::Commit;
@@ -33,11 +33,7 @@ pub struct NewBroadcast {
 /// Returns 422 with the invalid field.
 pub async fn send(app: &App, new: NewBroadcast, once: Option<&IdempotentCall>) -> Result<Broadcast> {
     check_words(&new.title, &new.text)?;
-    let chars = new.requested_by.chars().count();
-    if new.requested_by.trim().is_empty() || chars > MAX_REQUESTED_BY_CHARS {
-        let detail = format!("requestedBy must be 1 to {MAX_REQUESTED_BY_CHARS} characters, not only spaces");
-        return Err(Refusal::field("/requestedBy", detail).into());
-    }
+    check_text("requestedBy", &new.requested_by, MAX_REQUESTED_BY_CHARS)?;
     for _ in 0..MAX_TRIES {
         if let Some(made) = idempotency::find_record(app, once).await? {
             return get(app, &BroadcastId::parse(made.id)?).await;

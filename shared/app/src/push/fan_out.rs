@@ -87,28 +87,27 @@ async fn send(
     binding: Option<Binding>,
 ) -> Result<DispatchStatus> {
     let policies = policies::for_agent(app, &target.agent).await?;
-    let (run, now) = (target.run_key(&broadcast.id), app.now());
-    let failed = |reason: String| Dispatch {
+    let run = target.run_key(&broadcast.id);
+    let record = Dispatch {
         source: DispatchSource::Broadcast(broadcast.id.clone()),
         run_key: run.clone(),
-        user: target.user.clone(),
-        agent: target.agent.clone(),
+        user: target.user,
+        agent: target.agent,
         scheduled_for: broadcast.created_at,
-        status: DispatchStatus::Failed,
+        status: DispatchStatus::Enqueued,
         message: None,
-        error: Some(reason),
-        created_at: now,
+        error: None,
+        created_at: app.now(),
     };
     let push = Push {
-        run: run.clone(),
+        run,
         mode: PushMode::Broadcast,
         origin: ("broadcastId", broadcast.id.to_string()),
         text: broadcast.message_text(),
     };
-    let record = Dispatch { status: DispatchStatus::Enqueued, error: None, ..failed(String::new()) };
-    let sent = match enqueue(app, record, binding.as_ref(), push, &policies).await {
+    let sent = match enqueue(app, record.clone(), binding.as_ref(), push, &policies).await {
         Err(AppError::Store(error @ StoreError::Malformed { .. })) => {
-            let (broadcast, agent) = (&broadcast.id, &target.agent);
+            let (broadcast, agent) = (&broadcast.id, &record.agent);
             tracing::error!(%broadcast, %agent, %error, "a target of a broadcast has a malformed item");
             Err(error.to_string().chars().take(MAX_ERROR_CHARS).collect())
         }
@@ -118,7 +117,8 @@ async fn send(
         Ok(status) => return Ok(status),
         Err(reason) => reason,
     };
-    Ok(match app.store.send_to_target_if_absent(&failed(reason), None, &policies).await? {
+    let failed = Dispatch { status: DispatchStatus::Failed, error: Some(reason), ..record };
+    Ok(match app.store.send_to_target_if_absent(&failed, None, &policies).await? {
         TargetSent::Known(status) => status,
         TargetSent::Done | TargetSent::Refused(_) => DispatchStatus::Failed,
     })

@@ -61,8 +61,6 @@ async fn run_jobs(app: &App, deadline: Deadline) -> Result<Summary> {
         let page = app.store.due_push_jobs(app.now(), PAGE, after).await?;
         let users: Vec<&ConsumerUserId> = page.items.iter().map(|due| &due.place.user).collect();
         let bindings = app.store.bindings_of_users(users.into_iter()).await?;
-        let bindings: HashMap<ConsumerUserId, Binding> =
-            bindings.into_iter().map(|binding| (binding.user.clone(), binding)).collect();
         let mut items = page.items;
         if !items.is_empty() {
             // Runs at the same time begin at different jobs.

@@ -1,7 +1,5 @@
 //! The targets of a broadcast, page by page: the users of each enabled agent, and each enabled agent without users.
 
-use std::collections::HashMap;
-
 use af_domain::agent::Binding;
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::push::BroadcastTarget;
@@ -86,9 +84,7 @@ async fn with_bindings(
     found: Vec<BroadcastTarget>,
 ) -> Result<Vec<(BroadcastTarget, Option<Binding>)>> {
     let users = found.iter().filter_map(|target| target.user.as_ref());
-    let bindings = app.store.bindings_of_users(users).await?;
-    let mut bindings: HashMap<ConsumerUserId, Binding> =
-        bindings.into_iter().map(|binding| (binding.user.clone(), binding)).collect();
+    let mut bindings = app.store.bindings_of_users(users).await?;
     let targets = found.into_iter().filter_map(|target| match &target.user {
         None => Some((target, None)),
         Some(user) => {

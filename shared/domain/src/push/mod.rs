@@ -16,7 +16,7 @@ pub use schedule::{
     Day, DayOfMonth, Periodicity, Schedule, ScheduleError, Slot, SlotTime, Weekday, next_slot,
 };
 pub use template::{MAX_SUGGESTED_TIMES, PushTemplate};
-pub use zone::{UnknownZone, Zone, ZoneName};
+pub use zone::{UnknownZone, ZoneName};
 
 use crate::refusal::Refusal;
 
@@ -27,11 +27,15 @@ pub const MAX_TEXT_CHARS: usize = 4_000;
 
 /// Checks a title and a text. A refusal names the field.
 pub fn check_words(title: &str, text: &str) -> Result<(), Refusal> {
-    for (name, value, max) in [("title", title, MAX_TITLE_CHARS), ("text", text, MAX_TEXT_CHARS)] {
-        if value.trim().is_empty() || value.chars().count() > max {
-            let detail = format!("{name} must be 1 to {max} characters, not only spaces");
-            return Err(Refusal::field(format!("/{name}"), detail));
-        }
+    check_text("title", title, MAX_TITLE_CHARS)?;
+    check_text("text", text, MAX_TEXT_CHARS)
+}
+
+/// Checks the text of the field `name`. A refusal names the field.
+pub fn check_text(name: &str, text: &str, max: usize) -> Result<(), Refusal> {
+    if text.trim().is_empty() || text.chars().count() > max {
+        let detail = format!("{name} must be 1 to {max} characters, not only spaces");
+        return Err(Refusal::field(format!("/{name}"), detail));
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::fmt;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::tz::AmbiguousOffset;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
-use super::zone::{UnknownZone, Zone, ZoneName};
+use super::zone::{UnknownZone, ZoneName};
 use crate::named_enum;
 use crate::time::Timestamp;
 
@@ -242,7 +242,7 @@ pub fn next_slot(
     let Some(time) = schedule.time() else { return Ok(None) };
     let zone = zone.zone()?;
     // The slot of the day before may be today, when that day ended in a gap.
-    let mut from = zone.0.to_datetime(moment(after)?).date().yesterday().map_err(out_of_range)?;
+    let mut from = zone.to_datetime(moment(after)?).date().yesterday().map_err(out_of_range)?;
     if let Some(last) = last {
         from = from.max(last.0.tomorrow().map_err(out_of_range)?);
     }
@@ -258,9 +258,9 @@ pub fn next_slot(
 }
 
 /// Returns the moment at which a job runs for `day`.
-fn slot_of(zone: &Zone, day: Date, time: SlotTime) -> Result<Timestamp, ScheduleError> {
+fn slot_of(zone: &TimeZone, day: Date, time: SlotTime) -> Result<Timestamp, ScheduleError> {
     let wall = day.at(time.hour, time.minute, 0, 0);
-    let slot = match zone.0.to_ambiguous_timestamp(wall).offset() {
+    let slot = match zone.to_ambiguous_timestamp(wall).offset() {
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
             offset.to_timestamp(wall).map_err(out_of_range)?
         }
@@ -268,7 +268,7 @@ fn slot_of(zone: &Zone, day: Date, time: SlotTime) -> Result<Timestamp, Schedule
             // With the offset from before the gap, the time is a moment after the gap, or its end itself.
             let beyond = before.to_timestamp(wall).map_err(out_of_range)?;
             let until = beyond.checked_add(1.millisecond()).map_err(out_of_range)?;
-            zone.0.preceding(until).next().map_or(beyond, |end| end.timestamp())
+            zone.preceding(until).next().map_or(beyond, |end| end.timestamp())
         }
     };
     u64::try_from(slot.as_millisecond()).map(Timestamp::from_millis).map_err(|_| ScheduleError::OutOfRange)

@@ -35,25 +35,14 @@ impl ZoneName {
     }
 
     /// Returns the zone of this name.
-    pub fn zone(&self) -> Result<Zone, UnknownZone> {
-        find(&self.0).map(Zone)
+    pub(super) fn zone(&self) -> Result<TimeZone, UnknownZone> {
+        find(&self.0)
     }
 }
 
 impl fmt::Display for ZoneName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The rules of a time zone.
-#[derive(Clone, Debug)]
-pub struct Zone(pub(super) TimeZone);
-
-impl Zone {
-    /// The names of all zones of the database.
-    pub fn names() -> Vec<String> {
-        TimeZoneDatabase::bundled().available().map(|name| name.as_str().to_owned()).collect()
     }
 }
 

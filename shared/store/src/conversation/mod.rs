@@ -26,7 +26,7 @@ pub use enqueue::{Enqueued, NewMessage};
 pub use fail::FailOutcome;
 pub use history::{Append, History, HistoryRange, ReadPosition};
 pub use lease_ref::LeaseRef;
-pub use view::{ConversationFigures, ListedMessage, WithMessages};
+pub use view::{ConversationFigures, WithMessages};
 
 pub use crate::write::Commit;
 
@@ -101,15 +101,10 @@ impl Store {
         limit: i32,
         before: Option<&str>,
     ) -> Result<Page<MessageId, String>> {
-        let before = before.unwrap_or("~");
-        let values = [(":lp", keys::messages_partition(key).into()), (":before", before.into())];
-        let query = self.query("#lp = :lp AND #lk < :before", values).index_name(keys::MESSAGES_INDEX);
-        let answer = queried(query.scan_index_forward(false).limit(limit)).await?;
+        let page = self.listed_before(keys::messages_partition(key), before, limit).await?;
         let id = |item| Reader::of(item).id_after("M#", "pk", MessageId::parse);
-        let items = answer.items().iter().map(id).collect::<Result<_, _>>()?;
-        let last = answer.items().last().filter(|_| answer.last_evaluated_key.is_some());
-        let next = last.map(|item| Reader::of(item).text("lk").map(str::to_owned)).transpose()?;
-        Ok(Page { items, next })
+        let items = page.items.iter().map(id).collect::<Result<_, _>>()?;
+        Ok(Page { items, next: page.next })
     }
 }
 

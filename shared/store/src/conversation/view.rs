@@ -34,15 +34,6 @@ pub struct ConversationFigures {
     pub dead_letters: u64,
 }
 
-/// A message in the list of its conversation's messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedMessage {
-    /// The message.
-    pub message: MessageId,
-    /// When it was accepted.
-    pub enqueued_at: Timestamp,
-}
-
 impl Store {
     /// Returns the conversation in this partition, its pending tool calls and the messages of `ids`, eventually
     /// consistent, in one batch of at most 100 items.
@@ -77,22 +68,13 @@ impl Store {
         key: &ConversationKey,
         from: Timestamp,
         limit: i32,
-    ) -> Result<Page<ListedMessage, ()>> {
+    ) -> Result<Page<MessageId, ()>> {
         let from = format!("{:013}", from.as_millis());
         let values = [(":lp", keys::messages_partition(key).into()), (":from", from.into())];
         let query = self.query("#lp = :lp AND #lk >= :from", values).index_name(keys::MESSAGES_INDEX);
         let answer = queried(query.limit(limit)).await?;
-        let mut items = Vec::new();
-        for item in answer.items() {
-            let reader = Reader::of(item);
-            let at = reader.text("lk")?.split_once('#').and_then(|(at, _)| at.parse().ok());
-            let at =
-                at.map(Timestamp::from_millis).ok_or_else(|| reader.malformed("lk", "not a list key"))?;
-            items.push(ListedMessage {
-                message: reader.id_after("M#", "pk", MessageId::parse)?,
-                enqueued_at: at,
-            });
-        }
+        let id = |item| Reader::of(item).id_after("M#", "pk", MessageId::parse);
+        let items = answer.items().iter().map(id).collect::<Result<_, _>>()?;
         Ok(Page { items, next: answer.last_evaluated_key.map(drop) })
     }
 

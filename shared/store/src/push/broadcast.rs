@@ -12,7 +12,7 @@ use af_domain::time::Timestamp;
 use super::dispatch::{dispatch_from, recorded};
 use crate::conversation::{Enqueued, EnqueuedWith, NewMessage, WRITES};
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::write::{Commit, Committed, Transaction, queried};
@@ -75,16 +75,12 @@ impl Store {
         limit: i32,
         before: Option<&str>,
     ) -> Result<Page<Broadcast, String>> {
-        let values =
-            [(":lp", keys::broadcasts_of_company(company).into()), (":before", before.unwrap_or("~").into())];
-        let query = self.query("#lp = :lp AND #lk < :before", values).index_name(keys::MESSAGES_INDEX);
-        let page = queried(query.scan_index_forward(false).limit(limit)).await?;
-        let ids = page.items().iter().map(id_from).collect::<Result<Vec<_>>>()?;
+        let page = self.listed_before(keys::broadcasts_of_company(company), before, limit).await?;
+        let ids = page.items.iter().map(id_from).collect::<Result<Vec<_>>>()?;
         let found = self.batch_get(ids.iter().map(keys::broadcast), false).await?;
         let mut items: Vec<Broadcast> = found.iter().map(broadcast_from).collect::<Result<_>>()?;
         items.sort_by(|one, other| other.id.cmp(&one.id));
-        let next = ids.last().filter(|_| page.last_evaluated_key.is_some()).map(ToString::to_string);
-        Ok(Page { items, next })
+        Ok(Page { items, next: page.next })
     }
 
     /// Returns running broadcasts that no dispatcher works on at `now`, eventually consistent.
@@ -106,11 +102,8 @@ impl Store {
         broadcast: &Broadcast,
         once: Option<&IdempotentCall>,
     ) -> Result<Commit> {
-        let mut transaction = self.transaction().put_new(broadcast_item(broadcast));
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, broadcast.id.as_str()), once.at);
-        }
-        self.commit_or_stale(transaction).await
+        let transaction = self.transaction().put_new(broadcast_item(broadcast));
+        self.commit_or_stale(transaction.record_call(once, broadcast.id.as_str())).await
     }
 
     /// Takes a broadcast until `until` and returns it; `None` if another dispatcher has taken it or it has ended.

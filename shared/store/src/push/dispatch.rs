@@ -8,7 +8,7 @@ use af_domain::time::{Millis, Timestamp};
 use super::job::unchanged;
 use crate::conversation::{Enqueued, EnqueuedWith, NewMessage, WRITES};
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
 use crate::write::{Committed, Transaction, queried};
@@ -111,12 +111,7 @@ impl Store {
         let add = |transaction: Transaction| {
             let transaction = transaction.update(noted.clone());
             let transaction = recorded(transaction, std::slice::from_ref(record), now, policies);
-            match once {
-                Some(once) => {
-                    transaction.put_new_at(idempotency_item(once, record.run_key.as_str()), once.at)
-                }
-                None => transaction,
-            }
+            transaction.record_call(once, record.run_key.as_str())
         };
         Ok(match self.enqueue_with(message, now, policies, add).await? {
             EnqueuedWith::Enqueued(Enqueued::New) => Triggered::Done,
@@ -165,19 +160,15 @@ impl Store {
         before: Option<&str>,
     ) -> Result<Page<Dispatch, String>> {
         let lp = keys::push_dispatches_of_agent(agent, user);
-        let values = [(":lp", lp.into()), (":before", before.unwrap_or("~").into())];
-        let query = self.query("#lp = :lp AND #lk < :before", values).index_name(keys::MESSAGES_INDEX);
-        let page = queried(query.scan_index_forward(false).limit(limit)).await?;
+        let page = self.listed_before(lp, before, limit).await?;
         let key = |item: &Item| {
             let reader = Reader::of(item);
             Ok(Key { pk: reader.text("pk")?.to_owned(), sk: reader.text("sk")?.to_owned() })
         };
-        let wanted = page.items().iter().map(key).collect::<Result<Vec<_>>>()?;
+        let wanted = page.items.iter().map(key).collect::<Result<Vec<_>>>()?;
         let mut items = kept(&self.batch_get(wanted.into_iter(), false).await?, now)?;
         items.sort_by_key(|dispatch| std::cmp::Reverse(list_key(dispatch)));
-        let last = page.items().last().filter(|_| page.last_evaluated_key.is_some());
-        let next = last.map(|item| Reader::of(item).text("lk").map(str::to_owned)).transpose()?;
-        Ok(Page { items, next })
+        Ok(Page { items, next: page.next })
     }
 }
 

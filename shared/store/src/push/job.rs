@@ -11,7 +11,7 @@ use af_domain::time::Timestamp;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, PUSH_JOB_PREFIX};
 use crate::write::{Commit, Committed, queried};
@@ -80,17 +80,13 @@ impl Store {
         limit: i32,
         before: Option<&str>,
     ) -> Result<Page<PushJob, String>> {
-        let before = before.unwrap_or("~");
-        let values = [(":lp", keys::push_jobs_of_company(company).into()), (":before", before.into())];
-        let query = self.query("#lp = :lp AND #lk < :before", values).index_name(keys::MESSAGES_INDEX);
-        let page = queried(query.scan_index_forward(false).limit(limit)).await?;
-        let places = page.items().iter().map(place_from).collect::<Result<Vec<_>>>()?;
+        let page = self.listed_before(keys::push_jobs_of_company(company), before, limit).await?;
+        let places = page.items.iter().map(place_from).collect::<Result<Vec<_>>>()?;
         let keys = places.iter().map(|place| keys::push_job(&place.user, &place.agent, &place.id));
         let mut items: Vec<PushJob> =
             self.batch_get(keys, false).await?.iter().map(job_from).collect::<Result<_>>()?;
         items.sort_by(|one, other| other.id.cmp(&one.id));
-        let next = places.last().filter(|_| page.last_evaluated_key.is_some());
-        Ok(Page { items, next: next.map(|place| place.id.to_string()) })
+        Ok(Page { items, next: page.next })
     }
 
     /// Returns one page of the jobs whose slots have come at `now`, the longest due first, starting after `after`. The jobs
@@ -142,11 +138,8 @@ impl Store {
         let counted = counted(job, 1, i64::from(job.enabled))
             .when("attribute_not_exists(#tj) OR #tj < :max")
             .bind(":max", MAX_JOBS_OF_AGENT);
-        let mut transaction = self.transaction().put_new(job_item(job)).update(counted);
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, job.id.as_str()), once.at);
-        }
-        Ok(match self.commit(transaction).await? {
+        let transaction = self.transaction().put_new(job_item(job)).update(counted);
+        Ok(match self.commit(transaction.record_call(once, job.id.as_str())).await? {
             Committed::Done => JobCreated::Done,
             Committed::Refused(failed) if failed.iter().all(|failed| failed.index == 1) => JobCreated::Full,
             Committed::Refused(_) => JobCreated::Stale,

@@ -55,13 +55,6 @@ async fn claim(world: &World, token: &str) -> Value {
     world.poll(token, json!({})).await["job"].clone()
 }
 
-async fn call(world: &World, token: &str, job: &Value, verb: &str, more: Value) {
-    let mut body = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let path = format!("/v1/worker/messages/{}/{verb}", job["messageId"].as_str().unwrap());
-    world.api.post(&path, body).key(token).send().await.body_of(200);
-}
-
 #[tokio::test]
 async fn a_caller_sees_each_state_of_a_message_and_its_reply() {
     let world = World::new().await;
@@ -76,11 +69,11 @@ async fn a_caller_sees_each_state_of_a_message_and_its_reply() {
     assert_eq!(caller.sees().await, [""; 0]);
     let job = claim(&world, &token).await;
     assert_eq!(caller.sees().await, ["status processing"]);
-    call(&world, &token, &job, "heartbeat", json!({"progress": "It searches."})).await;
+    world.on_job(&token, &job, "heartbeat", json!({"progress": "It searches."})).await;
     let draft = json!({"type": "draft", "messageId": id, "text": "It searches.", "at": start});
     assert_eq!(caller.looks().await, [draft]);
     world.advance(Millis::new(7));
-    call(&world, &token, &job, "complete", json!({"reply": {"text": "hi there"}})).await;
+    world.on_job(&token, &job, "complete", json!({"reply": {"text": "hi there"}})).await;
     let done = json!({
         "type": "status", "messageId": id, "status": "done", "attempts": 1, "reply": "hi there", "at": start + 7,
     });

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::api::{World, each};
 
 /// The values of `field` on every page of a list with two items a page, and the number of pages.
-async fn all(world: &World, path: &str, field: &str) -> (Vec<String>, usize) {
+pub(super) async fn all(world: &World, path: &str, field: &str) -> (Vec<String>, usize) {
     let mut found = Vec::new();
     let mut query = "limit=2".to_owned();
     for pages in 1..100 {

@@ -101,18 +101,22 @@ impl World {
     /// The worker claims a message and completes it with this history.
     async fn complete_one(&self, token: &str, conversation: Option<&str>, history: Value) {
         let polled = self.poll(token, json!({"conversationId": conversation})).await;
-        let job = &polled["job"];
-        let path = format!("/v1/worker/messages/{}/complete", job["messageId"].as_str().unwrap());
-        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "history": history, "reply": {"text": "hi there"}});
-        self.api.post(&path, body).key(token).send().await.body_of(200);
+        let answer = json!({"history": history, "reply": {"text": "hi there"}});
+        self.on_job(token, &polled["job"], "complete", answer).await;
     }
 
     /// The worker claims a message and fails it without a retry.
     async fn dead_letter_one(&self, token: &str, conversation: Option<&str>) {
         let polled = self.poll(token, json!({"conversationId": conversation})).await;
-        let job = &polled["job"];
-        let path = format!("/v1/worker/messages/{}/fail", job["messageId"].as_str().unwrap());
-        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "no", "retryable": false});
+        let failure = json!({"errorMessage": "no", "retryable": false});
+        self.on_job(token, &polled["job"], "fail", failure).await;
+    }
+
+    /// The worker makes the call `verb` for the message of a job that it has claimed.
+    async fn on_job(&self, token: &str, job: &Value, verb: &str, more: Value) {
+        let mut body = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let path = format!("/v1/worker/messages/{}/{verb}", job["messageId"].as_str().unwrap());
         self.api.post(&path, body).key(token).send().await.body_of(200);
     }
 

@@ -58,7 +58,7 @@ async fn a_job_is_created_shown_listed_changed_and_deleted() {
     let world = world().await;
     let made = create(&world, daily()).await;
     let start = af_tests::bundle::START.as_millis();
-    let mut expected = json!({
+    let expected = json!({
         "pushJobId": made["pushJobId"], "companyId": "default", "consumerUserId": "ann", "agentKey": "support",
         "title": "Morning", "text": "What is due today?", "periodicity": "daily", "timezone": "Europe/Rome",
         "schedule": {"kind": "daily", "time": "09:30"}, "enabled": true, "nextRunAt": HALF_PAST_NINE,
@@ -82,7 +82,6 @@ async fn a_job_is_created_shown_listed_changed_and_deleted() {
     let enabled = patch(&world, &made, json!({"enabled": true})).await.body_of(200);
     assert_eq!(enabled["nextRunAt"], HALF_PAST_NINE + 8 * DAY.as_millis(), "the next Friday");
 
-    expected["title"] = json!("Week");
     world.api.delete(&at(&made)).send().await.body_of(204);
     assert_eq!(world.api.get(&at(&made)).send().await.problem(), (404, "not_found"));
     assert_eq!(world.api.delete(&at(&made)).send().await.problem(), (404, "not_found"));

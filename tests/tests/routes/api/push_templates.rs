@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::World;
+use crate::api::lists::all;
 
 const TEMPLATES: &str = "/v1/push-templates";
 const JOBS: &str = "/v1/users/ann/agents/support/push-jobs";
@@ -54,15 +55,8 @@ async fn templates_are_paged_by_key() {
         body["templateKey"] = json!(key);
         create(&world, body).await;
     }
-    let (mut query, mut found) = (String::new(), Vec::new());
-    for _ in 0..4 {
-        let page =
-            world.api.get(&format!("{TEMPLATES}?companyId=acme&limit=1{query}")).send().await.body_of(200);
-        found.extend(page["items"].as_array().unwrap().iter().map(|item| item["templateKey"].clone()));
-        let Some(cursor) = page["nextCursor"].as_str() else { break };
-        query = format!("&cursor={cursor}");
-    }
-    assert_eq!(found, ["a", "b", "c"]);
+    let (found, pages) = all(&world, &format!("{TEMPLATES}?companyId=acme"), "templateKey").await;
+    assert_eq!((found, pages), (["a", "b", "c"].map(str::to_owned).to_vec(), 2));
 }
 
 #[tokio::test]

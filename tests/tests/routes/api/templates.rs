@@ -3,6 +3,7 @@
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
+use crate::api::lists::all;
 use crate::api::{World, each};
 
 const TEMPLATES: &str = "/v1/message-templates";
@@ -123,14 +124,8 @@ async fn the_most_used_templates_are_listed_first() {
     for key in ["c", "d", "c"] {
         world.api.post(MESSAGES, json!({"templateId": key})).send().await.body_of(202);
     }
-    let (mut found, mut cursor) = (Vec::new(), String::new());
-    for _ in 0..3 {
-        let page = world.api.get(&format!("{TEMPLATES}?limit=2{cursor}")).send().await.body_of(200);
-        found.extend(each(&page, "templateKey").into_iter().map(str::to_owned));
-        let Some(next) = page["nextCursor"].as_str() else { break };
-        cursor = format!("&cursor={next}");
-    }
-    assert_eq!(found, ["c", "d", "a", "b"]);
+    let (found, pages) = all(&world, TEMPLATES, "templateKey").await;
+    assert_eq!((found, pages), (["c", "d", "a", "b"].map(str::to_owned).to_vec(), 2));
     let forged = world.api.get(&format!("{TEMPLATES}?cursor=AAAA")).send().await;
     assert_eq!((forged.problem(), forged.pointer()), ((422, "invalid_field"), "/cursor"));
 }

@@ -11,13 +11,6 @@ async fn figures(world: &World) -> [Value; 3] {
     ["contextMessages", "queuedMessages", "failedMessages"].map(|field| shown[field].clone())
 }
 
-async fn call(world: &World, token: &str, job: &Value, verb: &str, more: Value) {
-    let mut body = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let path = format!("/v1/worker/messages/{}/{verb}", job["messageId"].as_str().unwrap());
-    world.api.post(&path, body).key(token).send().await.body_of(200);
-}
-
 async fn append(world: &World, token: &str, job: &Value, count: usize) {
     let lease =
         json!({"leaseId": job["leaseId"], "fence": job["fence"], "ordinal": 0, "messages": entries(count)});
@@ -55,18 +48,18 @@ async fn the_figures_follow_the_messages_and_the_history_of_a_user() {
     append(&world, &token, &job, 2).await;
     append(&world, &token, &job, 2).await;
     assert_eq!(figures(&world).await, [2, 3, 0], "a repeated append counts once");
-    call(&world, &token, &job, "complete", json!({"history": entries(1), "reply": {"text": "hi"}})).await;
+    world.on_job(&token, &job, "complete", json!({"history": entries(1), "reply": {"text": "hi"}})).await;
     assert_eq!(figures(&world).await, [3, 3, 0]);
 
     let job = poll().await;
     append(&world, &token, &job, 3).await;
-    call(&world, &token, &job, "fail", json!({"errorMessage": "no", "retryable": true})).await;
+    world.on_job(&token, &job, "fail", json!({"errorMessage": "no", "retryable": true})).await;
     assert_eq!(figures(&world).await, [3, 3, 0], "the attempt is repeated");
     let failing = job["messageId"].as_str().unwrap().to_owned();
     world.advance(af_domain::time::Millis::from_secs(60));
     let job = poll().await;
     assert_eq!(job["messageId"], failing.as_str());
-    call(&world, &token, &job, "fail", json!({"errorMessage": "no", "retryable": false})).await;
+    world.on_job(&token, &job, "fail", json!({"errorMessage": "no", "retryable": false})).await;
     world.dead_letter_one(&token, Some(CONVERSATION)).await;
     assert_eq!(figures(&world).await, [3, 1, 2]);
 

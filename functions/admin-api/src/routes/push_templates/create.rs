@@ -1,9 +1,9 @@
-use af_api::push::{PushTemplateBody, PushTemplateRequest};
-use af_app::push::templates::{self, TemplateSettings};
+use af_api::push::{PushTemplateBody, PushTemplateChange, PushTemplateRequest};
+use af_app::push::templates;
 use af_domain::ids::CompanyId;
 use af_http::{ApiJson, Json, Problem, StatusCode};
 
-use super::settings::suggested;
+use super::settings::settings;
 use crate::caller::Operator;
 
 /// Creates a push template of a company.
@@ -22,14 +22,10 @@ pub async fn create(
     Operator { app, caller }: Operator,
     ApiJson(request): ApiJson<PushTemplateRequest>,
 ) -> Result<(StatusCode, Json<PushTemplateBody>), Problem> {
-    let settings = TemplateSettings {
-        title: request.title,
-        text: request.text,
-        periodicity: request.periodicity.into(),
-        suggested: suggested(&request.suggested_times)?,
-        enabled: request.enabled.unwrap_or(true),
-    };
-    let company = request.company_id.map_or_else(CompanyId::unnamed, |id| id.0);
-    let made = templates::create(&app, company, request.template_key.0, settings, &caller.key_id).await?;
+    let PushTemplateRequest { company_id, template_key, title, text, periodicity, suggested_times, enabled } =
+        request;
+    let settings = settings(PushTemplateChange { title, text, periodicity, suggested_times, enabled })?;
+    let company = company_id.map_or_else(CompanyId::unnamed, |id| id.0);
+    let made = templates::create(&app, company, template_key.0, settings, &caller.key_id).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }

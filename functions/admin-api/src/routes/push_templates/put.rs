@@ -1,9 +1,9 @@
 use af_api::push::{PushTemplateBody, PushTemplateChange};
-use af_app::push::templates::{self, TemplateSettings};
+use af_app::push::templates;
 use af_domain::ids::{CompanyId, PushTemplateKey};
 use af_http::{ApiJson, ApiPath, Json, Problem};
 
-use super::settings::suggested;
+use super::settings::settings;
 use crate::caller::Operator;
 
 /// Replaces the settings of a push template. Push jobs that were made from it do not change.
@@ -24,12 +24,5 @@ pub async fn put(
     ApiPath((company, key)): ApiPath<(CompanyId, PushTemplateKey)>,
     ApiJson(request): ApiJson<PushTemplateChange>,
 ) -> Result<Json<PushTemplateBody>, Problem> {
-    let settings = TemplateSettings {
-        title: request.title,
-        text: request.text,
-        periodicity: request.periodicity.into(),
-        suggested: suggested(&request.suggested_times)?,
-        enabled: request.enabled.unwrap_or(true),
-    };
-    Ok(Json(templates::change(&app, &company, &key, settings, &caller.key_id).await?.into()))
+    Ok(Json(templates::change(&app, &company, &key, settings(request)?, &caller.key_id).await?.into()))
 }

@@ -49,19 +49,11 @@ pub async fn rotate(app: &App, agent: &AgentKey) -> Result<BotName> {
     };
     match replaced.await {
         Ok(()) => Ok(name),
-        Err(error) => {
-            let refusal = match &error {
-                AppError::Refused(refusal) => Some(refusal.clone()),
-                _ => None,
-            };
-            // The token may have been replaced, so it is fetched again.
-            match refusal {
-                Some(refusal) => {
-                    failed(app, &begun, refusal.clone().into()).await?;
-                    Err(refusal.into())
-                }
-                None => Err(error),
-            }
+        // The token may have been replaced, so it is fetched again.
+        Err(AppError::Refused(refusal)) => {
+            failed(app, &begun, refusal.clone().into()).await?;
+            Err(refusal.into())
         }
+        Err(error) => Err(error),
     }
 }
