@@ -6,15 +6,13 @@ use utoipa_axum::routes;
 use crate::State;
 
 mod agent {
-    pub mod onboarding;
-    pub mod readiness;
-    pub mod telegram_token;
-}
-mod agents {
     pub mod active;
     pub mod get;
     pub mod list;
+    pub mod onboarding;
     pub mod overview;
+    pub mod readiness;
+    pub mod telegram_token;
     pub mod usage;
 }
 mod binding {
@@ -64,11 +62,11 @@ mod snapshots {
 /// All routes. Each handler declares its path, method, scopes and schemas; handlers of one path share a line.
 pub fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
-        .routes(routes!(agents::list::list))
-        .routes(routes!(agents::get::get))
-        .routes(routes!(agents::active::active))
-        .routes(routes!(agents::overview::overview))
-        .routes(routes!(agents::usage::usage))
+        .routes(routes!(agent::list::list))
+        .routes(routes!(agent::get::get))
+        .routes(routes!(agent::active::active))
+        .routes(routes!(agent::overview::overview))
+        .routes(routes!(agent::usage::usage))
         .routes(routes!(tokens::create::create))
         .routes(routes!(agent::onboarding::onboarding))
         .routes(routes!(agent::readiness::readiness))

@@ -4,7 +4,7 @@ use af_domain::ids::ConsumerUserId;
 use af_http::{ApiPath, ApiQuery, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::routes::agents::overview::page_of;
+use crate::routes::agent::overview::page_of;
 
 /// Lists the agents of a user, by key: those to which the user is or was bound, and those for which the user has a pairing
 /// code. An unknown user has none.
