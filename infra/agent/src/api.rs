@@ -205,6 +205,9 @@ fn refusal(status: StatusCode, code: String, retry_after: Option<Duration>) -> A
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ApiError::Denied { status: status.as_u16() },
         StatusCode::CONFLICT if code == "stale_lease" => ApiError::StaleLease,
+        StatusCode::CONFLICT if code == "message_running" => {
+            ApiError::Busy { status: status.as_u16(), retry_after }
+        }
         StatusCode::TOO_MANY_REQUESTS => ApiError::Busy { status: status.as_u16(), retry_after },
         status if status.is_server_error() => ApiError::Busy { status: status.as_u16(), retry_after },
         status => ApiError::Refused { status: status.as_u16(), code },

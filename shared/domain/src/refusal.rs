@@ -24,6 +24,8 @@ named_enum! {
         StaleLease = "stale_lease",
         /// The conversation has changed since the snapshot in the call was prepared.
         StaleSnapshot = "stale_snapshot",
+        /// A message of the conversation runs, and the operation must wait until it ends.
+        MessageRunning = "message_running",
         /// The append does not follow the previous append.
         OutOfOrder = "out_of_order",
         /// The conversation belongs to another agent.

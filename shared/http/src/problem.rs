@@ -132,6 +132,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::StaleLease
         | Code::StaleSnapshot
+        | Code::MessageRunning
         | Code::OutOfOrder
         | Code::AgentMismatch
         | Code::AgentDisabled
@@ -156,6 +157,7 @@ const fn title(code: Code) -> &'static str {
         Code::PayloadTooLarge => "The body is too large",
         Code::StaleLease => "The lease is not in force",
         Code::StaleSnapshot => "The snapshot is out of date",
+        Code::MessageRunning => "A message runs",
         Code::OutOfOrder => "The append is out of order",
         Code::AgentMismatch => "The conversation belongs to another agent",
         Code::AgentDisabled => "The agent is disabled",

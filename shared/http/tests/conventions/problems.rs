@@ -96,6 +96,7 @@ fn every_code_has_its_status() {
         (Code::PayloadTooLarge, 413),
         (Code::StaleLease, 409),
         (Code::StaleSnapshot, 409),
+        (Code::MessageRunning, 409),
         (Code::OutOfOrder, 409),
         (Code::AgentMismatch, 409),
         (Code::AgentDisabled, 409),

@@ -156,7 +156,7 @@ async fn a_snapshot_cannot_be_announced_while_a_message_runs_or_before_a_claim()
     world.enqueue("hello").await;
     let worker = world.worker("w").await;
     let job = worker.poll(json!({})).await["job"].clone();
-    assert_eq!(worker.announce("manual", b"files").await.problem(), (503, "unavailable"));
+    assert_eq!(worker.announce("manual", b"files").await.problem(), (409, "message_running"));
     let path = format!("messages/{}/complete", job["messageId"].as_str().unwrap());
     worker.post(&path, json!({"leaseId": job["leaseId"], "fence": job["fence"]})).await.body_of(200);
     worker.upload_snapshot("manual", b"files").await;

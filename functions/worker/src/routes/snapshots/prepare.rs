@@ -10,15 +10,15 @@ use crate::caller::Caller;
 /// Prepares a snapshot.
 ///
 /// # Errors
-/// 404 when the conversation is not the caller's, 409 `conflict` when the caller has claimed no message of it, 503
-/// while a message runs.
+/// 404 when the conversation is not the caller's, 409 `conflict` when the caller has claimed no message of it, 409
+/// `message_running` with `Retry-After` while a message runs.
 #[utoipa::path(
     post, path = "/v1/worker/snapshots",
     operation_id = "workerPrepareSnapshot", tag = "worker",
     security(("workerToken" = [])), request_body = inline(PrepareSnapshotRequest),
     responses(
         (status = 201, body = inline(PreparedSnapshot)), (status = 404, description = "not_found"),
-        (status = 409, description = "conflict"), (status = 429, description = "rate_limited"),
+        (status = 409, description = "conflict, message_running"), (status = 429, description = "rate_limited"),
         (status = 503, description = "unavailable"),
     ),
 )]

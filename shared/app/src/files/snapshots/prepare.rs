@@ -37,7 +37,7 @@ pub struct Announced {
 /// Prepares a snapshot of `worker`. With the reason `signal` the worker stops, so it drains from now on.
 ///
 /// # Errors
-/// Returns 404 if the worker does not own the conversation, 409 if it has claimed nothing, 503 while a
+/// Returns 404 if the worker does not own the conversation, 409 if it has claimed nothing or a
 /// message runs, 429 if its upload allowance is used up, and 422 for a size that S3 does not accept. A
 /// repeated preparation creates another snapshot; the first one fails when it expires.
 pub async fn prepare(
@@ -115,7 +115,7 @@ async fn drafted(
     let fence = conversation.snapshot_fence(worker, now).map_err(|refusal| match refusal {
         SnapshotRefusal::NotOwner => missing(),
         SnapshotRefusal::NothingClaimed => Refusal::new(Code::Conflict, refusal.to_string()),
-        SnapshotRefusal::Busy => Refusal::new(Code::Unavailable, refusal.to_string()).after(BUSY_WAIT),
+        SnapshotRefusal::Busy => Refusal::new(Code::MessageRunning, refusal.to_string()).after(BUSY_WAIT),
     })?;
     let stays = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
     if reason == SnapshotReason::Signal && stays {
