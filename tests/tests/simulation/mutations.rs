@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::bindings::OTHER_AGENT;
 use crate::costs::Operation;
 use crate::world::AGENT;
-use crate::{outbox_mutations, people_mutations};
+use crate::{outbox_mutations, people_mutations, push_mutations};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,16 @@ pub enum Mutation {
     FileOfAlbumForgotten,
     /// A command to stop leaves the messages that wait.
     StopForgetsQueue,
+    /// A slot that was missed gets no record.
+    MissedSlotForgotten,
+    /// A dispatch does not look whether its slot was dispatched before.
+    SlotDispatchedOnAnyVersion,
+    /// A job that was dispatched waits for the same slot again.
+    JobStandsStill,
+    /// A target of a broadcast is counted, but gets no message.
+    TargetForgotten,
+    /// The cancellation of a broadcast is not stored.
+    CancellationForgotten,
 }
 
 impl Mutation {
@@ -113,6 +123,13 @@ impl Mutation {
             Mutation::FileOfAlbumForgotten => |writes| people_mutations::file_of_album_forgotten(writes),
             Mutation::StopForgetsQueue if operation != Some(Operation::Webhook) => return None,
             Mutation::StopForgetsQueue => people_mutations::stop_forgets_queue,
+            Mutation::MissedSlotForgotten => push_mutations::missed_slot_forgotten,
+            Mutation::SlotDispatchedOnAnyVersion => {
+                |writes| push_mutations::slot_dispatched_on_any_version(writes)
+            }
+            Mutation::JobStandsStill => |writes| push_mutations::job_stands_still(writes),
+            Mutation::TargetForgotten => push_mutations::target_forgotten,
+            Mutation::CancellationForgotten => push_mutations::cancellation_forgotten,
             Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
             Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
             Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),
@@ -388,6 +405,7 @@ fn run_limit_ignored(writes: &mut Vec<Value>) -> bool {
 
 /// Replaces a transaction by one that writes an item that nothing reads.
 pub(crate) fn write_nothing(writes: &mut Vec<Value>) {
-    let table = writes[0]["Update"]["TableName"].clone();
+    let kind = if writes[0]["Put"].is_null() { "Update" } else { "Put" };
+    let table = writes[0][kind]["TableName"].clone();
     *writes = vec![json!({"Put": {"TableName": table, "Item": {"pk": {"S": "none"}, "sk": {"S": "none"}}}})];
 }
