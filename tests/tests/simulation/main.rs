@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod answers;
+mod binding_mutations;
 mod bindings;
 mod clock;
 mod corpus;

@@ -2,6 +2,7 @@
 //! got, and at the end the final state of every accepted message.
 
 mod answers;
+mod broadcast;
 mod conversation;
 mod counters;
 mod delivery;

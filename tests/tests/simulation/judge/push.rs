@@ -1,12 +1,11 @@
 //! Each slot of a push job gets one record and one message at most, each slot that has come gets a record, and no job
-//! stands still. A broadcast reaches each target once and loses none. Nothing of one user goes to another.
+//! stands still. A broadcast reaches each target once. Nothing of one user goes to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{Check, Judge};
-use crate::bindings::OTHER_AGENT;
 use crate::clock::MAX_SKEW_MS;
 use crate::push::{conversation_to, text_for};
 use crate::slots::Times;
@@ -19,8 +18,6 @@ const READ_BEFORE_MS: u64 = 60_000;
 const MAX_PAGE_MS: u64 = 60_000;
 /// How long a call that deletes a job may take after it has read the job, ms.
 const MAX_DELETION_MS: u64 = 60_000;
-/// How much later than the table an index and the copies of a function may be, ms.
-const MAX_LATE_MS: u64 = 5_000;
 
 /// A push job.
 #[derive(Debug)]
@@ -64,32 +61,33 @@ struct Sent {
 
 /// A broadcast.
 #[derive(Debug)]
-struct Broadcast {
-    status: String,
-    created: u64,
-    cancelled: Option<u64>,
+pub(super) struct Broadcast {
+    pub status: String,
+    pub created: u64,
+    /// When it was cancelled, ms.
+    pub cancelled: Option<u64>,
 }
 
 /// Push jobs, broadcasts, and their dispatches.
 #[derive(Default)]
 pub struct Pushes {
     jobs: BTreeMap<String, Job>,
-    broadcasts: BTreeMap<String, Broadcast>,
+    pub(super) broadcasts: BTreeMap<String, Broadcast>,
     /// By run key.
     records: BTreeMap<String, Record>,
     sent: BTreeMap<String, Sent>,
     /// The targets of broadcasts that have a record: broadcast, agent and user.
-    targets: BTreeSet<(String, String, Option<String>)>,
+    pub(super) targets: BTreeSet<(String, String, Option<String>)>,
     /// Slots that need a record by the end of the check, and runs with a new record or message.
     owed: Vec<String>,
     new: BTreeSet<String>,
 }
 
-fn text(image: &Value, name: &str) -> Option<String> {
+pub(super) fn text(image: &Value, name: &str) -> Option<String> {
     image[name]["S"].as_str().map(str::to_owned)
 }
 
-fn number(image: &Value, name: &str) -> Option<u64> {
+pub(super) fn number(image: &Value, name: &str) -> Option<u64> {
     image[name]["N"].as_str().and_then(|n| n.parse().ok())
 }
 
@@ -187,10 +185,6 @@ impl Pushes {
         }
     }
 
-    fn targets_of(&self, id: &str) -> usize {
-        self.targets.iter().filter(|(broadcast, ..)| broadcast == id).count()
-    }
-
     fn job_of(&self, run: &str) -> Option<&Job> {
         self.jobs.get(run.split(':').nth(1)?)
     }
@@ -246,60 +240,6 @@ impl Judge {
 
     pub(super) fn push_message(&mut self, id: &str, change: &Value) -> Check {
         if change["OldImage"].is_null() { self.pushes.enqueued(id, &change["NewImage"]) } else { Ok(()) }
-    }
-
-    /// A broadcast ends once. When it is done, every user who was bound all the time has a record.
-    pub(super) fn broadcast(&mut self, world: &World, pk: &str, change: &Value) -> Check {
-        let (id, image) = (pk.trim_start_matches("BC#"), &change["NewImage"]);
-        let status = text(image, "st").ok_or("a broadcast was deleted")?;
-        let [targets, enqueued, failed] =
-            ["nt", "ne", "nf"].map(|name| number(image, name).unwrap_or_default());
-        let known = self.pushes.broadcasts.get(id);
-        let created = known.map_or(number(image, "at").unwrap_or_default(), |known| known.created);
-        let before = known.map_or("running", |known| known.status.as_str()).to_owned();
-        if before != status && before != "running" {
-            return Err(format!("the broadcast {id} was {before} and is {status}"));
-        }
-        let cancelled = known.and_then(|known| known.cancelled);
-        let cancelled = (status == "cancelled").then(|| cancelled.unwrap_or(self.now));
-        if targets != enqueued + failed || targets > self.pushes.targets_of(id) as u64 {
-            return Err(format!("the broadcast {id} has other figures than its dispatches: {image}"));
-        }
-        let ends = before == "running" && status != "running";
-        self.pushes
-            .broadcasts
-            .insert(id.to_owned(), Broadcast { status: status.clone(), created, cancelled });
-        match status.as_str() {
-            "cancelled" if ends => self.count(Event::BroadcastCancelled),
-            "done" | "failed" if ends => {
-                self.count(Event::BroadcastDone);
-                return self.has_every_target(world, id, created);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn has_every_target(&self, world: &World, id: &str, created: u64) -> Check {
-        let has = |agent: &str, user: Option<&str>| {
-            let target = (id.to_owned(), agent.to_owned(), user.map(str::to_owned));
-            self.pushes.targets.contains(&target)
-        };
-        // The profile that a planted bug reads has no users.
-        if !has("running", None) {
-            return Err(format!("the broadcast {id} has forgotten the agent without users"));
-        }
-        for (user, _) in &world.conversations {
-            for agent in [AGENT, OTHER_AGENT] {
-                let runs = agent != AGENT || self.destinations.agent_ran(created, self.now);
-                let from = created.saturating_sub(MAX_LATE_MS);
-                let bound = self.destinations.was_bound(user.as_str(), agent, from, self.now);
-                if runs && bound && !has(agent, Some(user.as_str())) {
-                    return Err(format!("the broadcast {id} is done and has forgotten {user} with {agent}"));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Checks the new dispatches and messages, when all records of their transactions have been read.
