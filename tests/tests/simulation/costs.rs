@@ -33,15 +33,14 @@ pub enum Operation {
     Webhook,
     ShowDrafts,
     Dispatch,
-    PushJob,
-    Broadcast,
+    ManagePush,
 }
 
 /// What the notice about a dead letter reads: the message, the binding and the profile; and the write without the notice.
 const APOLOGY: u64 = 3 + 1;
 
 impl Operation {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 28] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -69,8 +68,7 @@ impl Operation {
         Self::Webhook,
         Self::ShowDrafts,
         Self::Dispatch,
-        Self::PushJob,
-        Self::Broadcast,
+        Self::ManagePush,
     ];
 
     /// The limit of requests of one call. The function has just started, so it reads policies and profile first, and
@@ -108,9 +106,7 @@ impl Operation {
             Self::ConfigureAgent => 2 + 1 + 2,
             // A trigger: policies, profile; the job, the call and the binding; the write, which is repeated as for an enqueue;
             // all but policies and profile again when another call was faster.
-            Self::PushJob => 2 + 3 * (3 + 3),
-            // The call, the write; the broadcast when it was sent before. A cancellation reads, writes and reads.
-            Self::Broadcast => 3,
+            Self::ManagePush => 2 + 3 * (3 + 3),
             // Policies, counters, the last report, and a page of each shard.
             Self::Stats => 3 + 6,
             // A page of each shard, then the messages.

@@ -253,7 +253,7 @@ impl Caller {
             let app = self.function.app();
             let once = af_app::intake::idempotency::call(&app, "app", &number.to_string(), &["create"]);
             let created = jobs::create(&app, &user, &agent, new.clone(), Some(&once));
-            let created = self.function.call(Operation::PushJob, created).await;
+            let created = self.function.call(Operation::ManagePush, created).await;
             match self.classified("a push job", created) {
                 Answer::Yes(job) => {
                     self.note_created(&job);
@@ -284,7 +284,7 @@ impl Caller {
             },
         };
         let app = self.function.app();
-        let changed = self.function.call(Operation::PushJob, jobs::change(&app, place, &change)).await;
+        let changed = self.function.call(Operation::ManagePush, jobs::change(&app, place, &change)).await;
         if let Answer::Yes(job) = self.classified("the change of a push job", changed) {
             self.world
                 .note(|| format!("{} runs {} {}, enabled {}", job.id, job.schedule, job.zone, job.enabled));
@@ -294,7 +294,7 @@ impl Caller {
 
     async fn delete(&mut self, place: &JobPlace) {
         let app = self.function.app();
-        let deleted = self.function.call(Operation::PushJob, jobs::delete(&app, place)).await;
+        let deleted = self.function.call(Operation::ManagePush, jobs::delete(&app, place)).await;
         if let Answer::Yes(()) = self.classified("the deletion of a push job", deleted) {
             self.world.shared.tally.count(Event::PushJobDeleted);
         }
@@ -305,7 +305,8 @@ impl Caller {
         for _ in 0..MAX_SENDINGS {
             let app = self.function.app();
             let once = af_app::intake::idempotency::call(&app, "app", &number.to_string(), &["trigger"]);
-            let triggered = self.function.call(Operation::PushJob, trigger(&app, place, Some(&once))).await;
+            let triggered =
+                self.function.call(Operation::ManagePush, trigger(&app, place, Some(&once))).await;
             match self.classified("a trigger", triggered) {
                 Answer::Yes(dispatch) => {
                     self.world.shared.tally.count(Event::PushJobTriggered);
@@ -331,7 +332,7 @@ impl Caller {
             let once =
                 af_app::intake::idempotency::call(&app, "operator", &number.to_string(), &["broadcast"]);
             let sent = broadcasts::send(&app, new.clone(), Some(&once));
-            let sent = self.function.call(Operation::Broadcast, sent).await;
+            let sent = self.function.call(Operation::ManagePush, sent).await;
             match self.classified("a broadcast", sent) {
                 Answer::Yes(broadcast) => {
                     self.world.answers.push.lock().unwrap().sent.push(broadcast.id.to_string());
@@ -349,7 +350,7 @@ impl Caller {
 
     async fn cancel(&mut self, id: &af_domain::ids::BroadcastId) {
         let app = self.function.app();
-        let cancelled = self.function.call(Operation::Broadcast, broadcasts::cancel(&app, id)).await;
+        let cancelled = self.function.call(Operation::ManagePush, broadcasts::cancel(&app, id)).await;
         if let Answer::Yes(_) = self.classified("the cancellation of a broadcast", cancelled) {
             self.world.answers.push.lock().unwrap().cancelled.push(id.to_string());
         }
