@@ -40,6 +40,11 @@ pub fn warning(text: &str) {
     notice("warning", text);
 }
 
+/// Prints a step of a command that takes long.
+pub fn progress(text: &str) {
+    notice("progress", text);
+}
+
 fn notice(kind: &str, text: &str) {
     // Without standard error there is no place for the message.
     let _ = writeln!(io::stderr(), "{kind}: {}", terminal::escaped(text));

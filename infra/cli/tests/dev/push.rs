@@ -56,11 +56,8 @@ async fn a_template_and_a_broadcast_are_used_with_the_program() {
     let sent = dev.json(&["broadcast", "send", "--title", "News", "--text", "We have moved."]);
     let id = sent["broadcastId"].as_str().unwrap();
     dev.printed(&["push", "run"]);
-    let done = eventually("the end of the broadcast", async || {
-        let shown = dev.json(&["broadcast", "show", id]);
-        (shown["status"] == "done").then_some(shown)
-    })
-    .await;
+    let done = dev.json(&["broadcast", "show", id, "--wait"]);
+    assert_eq!(done["status"], "done");
     assert_eq!((&done["enqueuedCount"], &done["failedCount"]), (&done["totalTargets"], &Value::from(0)));
     assert!(dev.printed(&["broadcast", "list"]).contains(id));
     assert!(dev.printed(&["push", "dispatches", "--broadcast", id]).contains("enqueued"));
