@@ -31,6 +31,7 @@ pub mod skills;
 pub mod snapshots;
 pub mod telegram;
 pub mod templates;
+pub mod usage;
 pub mod user_agents;
 pub mod user_messages;
 pub mod user_tokens;

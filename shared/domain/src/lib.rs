@@ -31,5 +31,6 @@ pub mod template;
 pub mod time;
 pub mod transcript;
 pub mod upload;
+pub mod usage;
 pub mod user_agent;
 pub mod worker;
