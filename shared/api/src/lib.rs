@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod pages;
 pub mod pairing;
 pub mod policies;
+pub mod prices;
 pub mod problem;
 pub mod provider;
 pub mod push;

@@ -13,6 +13,7 @@ pub mod follow;
 pub mod ids;
 pub mod ingress;
 pub mod json_text;
+pub mod ledger;
 pub mod managed_bot;
 pub mod media;
 pub mod message;

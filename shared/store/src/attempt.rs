@@ -106,7 +106,7 @@ fn decode_usage(text: &str) -> Option<Usage> {
     })
 }
 
-fn decode(text: &str) -> Option<Attempt> {
+pub(crate) fn decode(text: &str) -> Option<Attempt> {
     let fields: Vec<_> = text.splitn(FIELDS, '|').collect();
     let [fence, number, worker, claimed_at, ended_at, end, ended_by, error] = fields[..] else { return None };
     let (ended_by, usage) = match ended_by.split_once(',') {

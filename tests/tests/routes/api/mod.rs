@@ -12,6 +12,7 @@ mod events;
 mod expiry;
 mod hydration;
 mod ingress_config;
+mod ledger;
 mod lists;
 mod managed_bots;
 mod message_config;
