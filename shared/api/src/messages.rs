@@ -329,10 +329,10 @@ impl From<RunningAttempt> for AttemptBody {
 impl From<MessageView> for MessageBody {
     fn from(view: MessageView) -> Self {
         let message = view.message;
-        let usage = message.usage().map(UsageBody::from);
         // A provider is never blank: a payload without one was not read.
         let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
         Self {
+            usage: message.usage().map(UsageBody::from),
             message_id: message.id.to_string(),
             conversation_id: message.conversation.to_string(),
             agent_key: message.agent.to_string(),
@@ -345,7 +345,6 @@ impl From<MessageView> for MessageBody {
             last_error: message.last_error,
             reply: message.reply.map(|reply| reply.text),
             delivery: message.delivery.map(DeliveryBody::from),
-            usage,
             progress: view.progress,
             cancelling: view.cancelling,
             payload: payload.map(|payload| PayloadBody::new(payload, view.at)),

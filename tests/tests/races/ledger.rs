@@ -48,8 +48,8 @@ fn usage(input_tokens: u64, cost_micros: Option<u64>) -> Option<Usage> {
 /// A message of user `ann` that fails once and is completed with the second attempt, each a second after its claim.
 async fn answered_with_the_second_attempt(world: &World) {
     let conversation = conversation_id("user-agent:demo:ann");
-    let worker = world.worker("w", Some(&conversation)).await;
     world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
     let first = world.claim(&worker, Some(&conversation)).await;
     world.bundle.clock.advance(Millis::from_secs(1));
     let report = Report { error: "busy", usage: usage(100, Some(7)) };

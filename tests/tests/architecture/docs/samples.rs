@@ -95,7 +95,6 @@ impl Samples {
             .with(Self::of_templates())
             .with(Self::of_outboxes(at))
             .with(Self::of_push(at))
-            .with(Self::of_ledger(at))
     }
 
     fn of_ledger(at: Timestamp) -> Self {
@@ -205,7 +204,7 @@ impl Samples {
             ("pushJobId", job.to_string()),
             ("broadcastId", broadcast.to_string()),
         ];
-        Self { made: BTreeMap::from(made), placeholders }
+        Self { made: BTreeMap::from(made), placeholders }.with(Self::of_ledger(at))
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {
