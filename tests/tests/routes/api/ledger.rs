@@ -26,7 +26,6 @@ async fn answered(world: &World, token: &str, user: &str, usage: Value) {
     let job = world.poll(token, json!({"conversationId": conversation})).await["job"].clone();
     world.advance(Millis::new(1_500));
     world.on_job(token, &job, "complete", json!({"usage": usage})).await;
-    world.poll(token, json!({"conversationId": conversation, "release": true})).await;
 }
 
 async fn listed(world: &World, query: &str) -> Value {
@@ -43,14 +42,14 @@ async fn usage_is_listed_by_day_agent_user_and_model_with_its_cost() {
     assert_eq!(world.api.put("/v1/config/prices", prices.clone()).send().await.body_of(200), prices);
     assert_eq!(world.api.get("/v1/config/prices").send().await.body_of(200), prices);
     world.expire_caches();
-    let token = world.worker("w").await;
-    for user in ["ann", "bob"] {
+    let (of_ann, of_bob) = (world.worker("w-1").await, world.worker("w-2").await);
+    for (user, token) in [("ann", &of_ann), ("bob", &of_bob)] {
         world.bind(user, "support").await;
-        answered(&world, &token, user, json!({"model": "small-1", "inputTokens": 100, "outputTokens": 10}))
+        answered(&world, token, user, json!({"model": "small-1", "inputTokens": 100, "outputTokens": 10}))
             .await;
     }
-    answered(&world, &token, "ann", json!({"model": "large-1", "inputTokens": 7, "outputTokens": 1})).await;
-    answered(&world, &token, "bob", json!({"inputTokens": 1, "outputTokens": 1, "costMicros": 5})).await;
+    answered(&world, &of_ann, "ann", json!({"model": "large-1", "inputTokens": 7, "outputTokens": 1})).await;
+    answered(&world, &of_bob, "bob", json!({"inputTokens": 1, "outputTokens": 1, "costMicros": 5})).await;
     count(&world).await;
 
     let days = listed(&world, "").await;
