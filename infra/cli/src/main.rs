@@ -74,6 +74,8 @@ enum Command {
     /// Deploy, list, activate and disable global skills
     #[command(subcommand)]
     Skills(commands::skills::Skills),
+    /// Show what each day has used: messages, attempts, tokens and costs
+    Usage(commands::usage::Usage),
     /// Show and change the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
@@ -137,6 +139,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Broadcast(broadcast) => broadcast.run(&Api::of(target)?).await,
         Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,
         Command::Skills(skills) => skills.run(&Api::of(target)?).await,
+        Command::Usage(usage) => usage.run(&Api::of(target)?).await,
         Command::Config(config) => config.run(&Api::of(target)?).await,
         Command::Provider(provider) => provider.run(&Api::of(target)?).await,
         Command::Workers(workers) => workers.run(&Api::of(target)?).await,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::id::Id;
+use crate::usage::UsageBody;
 
 /// A message.
 #[serde_with::skip_serializing_none]
@@ -122,6 +123,8 @@ pub struct MessageBody {
     pub reply: Option<String>,
     /// What became of the answer, if the deployment sends it to Telegram.
     pub delivery: Option<DeliveryBody>,
+    /// What its newest attempts have used, at most 20 of them.
+    pub usage: Option<UsageBody>,
     /// What its worker last said of its progress; only while it runs.
     pub progress: Option<String>,
     /// Whether it was cancelled while it runs; its worker learns that with its next heartbeat.
@@ -212,6 +215,9 @@ pub struct AttemptBody {
     /// Why it ended without success, cut to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What it has used, as its worker reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageBody>,
 }
 
 /// The result of a cancellation.
@@ -299,6 +305,7 @@ impl From<Attempt> for AttemptBody {
             outcome: attempt.end.as_str().to_owned(),
             ended_by: Some(attempt.ended_by.as_str().to_owned()),
             error: attempt.error,
+            usage: attempt.usage.map(UsageBody::from),
         }
     }
 }
@@ -314,6 +321,7 @@ impl From<RunningAttempt> for AttemptBody {
             outcome: "running".to_owned(),
             ended_by: None,
             error: None,
+            usage: None,
         }
     }
 }
@@ -324,6 +332,7 @@ impl From<MessageView> for MessageBody {
         // A provider is never blank: a payload without one was not read.
         let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
         Self {
+            usage: message.usage().map(UsageBody::from),
             message_id: message.id.to_string(),
             conversation_id: message.conversation.to_string(),
             agent_key: message.agent.to_string(),

@@ -132,6 +132,12 @@ id!(
     |t| t.len() <= 100 && t.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && is_media_type(t)
 );
 id!(
+    /// The name of a language model, or of the company that runs it.
+    ModelName, "model", "1 to 100 letters, digits, '.', '_', ':', '/', '@', '+' or '-'",
+    |t| (1..=100).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'@' | b'+' | b'-'))
+);
+id!(
     /// The numeric id of a Telegram bot, as text.
     BotIdentity, "botIdentity", "a positive number of at most 64 bits, without leading zeros", is_telegram_number
 );
@@ -435,7 +441,7 @@ mod tests {
         assert_eq!(LeaseId::parse(lease.as_str()).unwrap().parts(), parts);
         assert!(LeaseId::parse(format!("{lease}.1")).is_err());
         assert!(LeaseId::parse("nonsense").is_err());
-        for (number, other) in [(".7.", ".007."), (".7.", ".+7."), (".2.", ".02."), ("abc", "ABC")] {
+        for (number, other) in [(".7.", ".007."), (".7.", ".+7."), (".2.", ".02."), ("0abc", "0ABC")] {
             assert!(LeaseId::parse(lease.as_str().replacen(number, other, 1)).is_err(), "{other}");
         }
     }

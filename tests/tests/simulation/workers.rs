@@ -250,6 +250,7 @@ impl Worker {
                 metadata: Default::default(),
                 reply: Some(Reply { text: reply_to(message.as_str()), format: ReplyFormat::Plain }),
                 delivery: None,
+                usage: None,
             };
             let (app, id) = (self.function().app(), self.id.clone());
             let completed = complete(&app, &id, message, &job.lease.id, with, DeliveredBy::Outbox);

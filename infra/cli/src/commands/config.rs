@@ -24,6 +24,9 @@ pub enum Config {
     /// How updates of Telegram become messages: `groupTrigger`, `requireBinding`, `maxPerMinute` and others
     #[command(subcommand)]
     Ingress(Document),
+    /// The prices of models, by which costs are counted that workers do not report: `prices`
+    #[command(subcommand)]
+    Prices(Document),
     /// The numbers and rules of queue, leases, polls, pool and retention
     #[command(subcommand)]
     Policies(Policies),
@@ -77,6 +80,7 @@ impl Config {
         let (path, set) = match self {
             Config::Provider(command) => ("/v1/config/provider", command.given()?),
             Config::Message(command) => ("/v1/config/message", command.given()?),
+            Config::Prices(command) => ("/v1/config/prices", command.given()?),
             Config::Ingress(command) => ("/v1/config/ingress", command.given()?),
             Config::Policies(Policies::Get) => (POLICIES, None),
             Config::Policies(Policies::Set { file }) => (POLICIES, Some(read(file)?)),

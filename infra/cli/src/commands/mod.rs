@@ -15,6 +15,7 @@ pub mod queue;
 pub mod secrets;
 pub mod skills;
 pub mod templates;
+pub mod usage;
 pub mod users;
 pub mod watch;
 pub mod worker;

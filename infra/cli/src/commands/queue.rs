@@ -183,7 +183,7 @@ async fn list(api: &Api, query: &QueueQuery) -> anyhow::Result<()> {
 
 fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
     let number = |number: Option<u64>| number.map(|n| n.to_string());
-    let delivery = message.delivery;
+    let (delivery, usage) = (message.delivery, message.usage.unwrap_or_default());
     let of_delivery = |field: fn(&DeliveryBody) -> Option<String>| delivery.as_ref().and_then(field);
     output::fields([
         ("messageId", Some(message.message_id)),
@@ -203,6 +203,10 @@ fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
         ("chat", of_delivery(|delivery| Some(delivery.chat.clone()))),
         ("deliveryReason", of_delivery(|delivery| delivery.reason.clone())),
         ("deliveryParts", of_delivery(|delivery| Some(parts(&delivery.parts)))),
+        ("model", usage.model),
+        ("inputTokens", number(Some(usage.input_tokens).filter(|tokens| *tokens > 0))),
+        ("outputTokens", number(Some(usage.output_tokens).filter(|tokens| *tokens > 0))),
+        ("costMicros", number(usage.cost_micros)),
     ]);
     let attempts: Vec<_> = attempt_log.into_iter().map(attempt).collect();
     if !attempts.is_empty() {

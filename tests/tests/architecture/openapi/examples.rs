@@ -45,6 +45,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("messageId", "01KE3N4AZ0000000000000000A"),
     ("messageText", "Where is my parcel?"),
     ("method", "PUT"),
+    ("model", "gpt-5-mini"),
     ("name", "app one"),
     ("organizationSlug", "acme"),
     ("pairingCode", "7KQ2MBX4RWPN"),
