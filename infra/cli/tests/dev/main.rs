@@ -8,6 +8,7 @@ mod bridge;
 mod crashes;
 mod files;
 mod fly;
+mod guide;
 mod idle;
 mod latency;
 mod managed_bots;

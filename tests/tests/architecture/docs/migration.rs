@@ -36,7 +36,9 @@ fn operations(openapi: &Value) -> BTreeMap<String, String> {
 fn wrong_operations(document: &str, operations: &BTreeMap<String, String>) -> Vec<Violation> {
     let rows = FUNCTIONS.iter().flat_map(|heading| rows(document, heading));
     let judge = |row: Vec<String>| {
-        let [_, operation, route] = &row[..] else { return Some(wrong(format!("{row:?} has not three cells"))) };
+        let [_, operation, route] = &row[..] else {
+            return Some(wrong(format!("{row:?} has not three cells")));
+        };
         let route = route.trim_matches('`').replace(USERS.1, USERS.0);
         let real = operations.get(&route);
         (real.map(String::as_str) != Some(operation.trim_matches('`')))
