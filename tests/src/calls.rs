@@ -11,6 +11,7 @@ use af_sam::gateway::{AnswerMode, Route, router};
 use af_sam::template::EventDef;
 
 use crate::bundle::Bundle;
+use crate::contract;
 
 /// Limit of an answer: the limit of Lambda.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024;
@@ -167,9 +168,10 @@ impl Call {
     /// Sends the call.
     ///
     /// # Panics
-    /// When the call is no valid HTTP request, or the answer is no JSON.
+    /// When the call is no valid HTTP request, the answer is no JSON, or the OpenAPI document does not allow the
+    /// answer.
     pub async fn send(self) -> Answer {
-        let mut request = Request::builder().method(self.method).uri(&self.path);
+        let mut request = Request::builder().method(&self.method).uri(&self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
@@ -183,6 +185,11 @@ impl Call {
             true => Value::Null,
             false => serde_json::from_slice(&bytes).expect("an answer is JSON"),
         };
+        if let Err(difference) =
+            contract::check(&self.method, &self.path, parts.status, &parts.headers, &body)
+        {
+            panic!("{} {} → {}: {difference}\n{body}", self.method, self.path, parts.status);
+        }
         Answer { status: parts.status, headers: parts.headers, body }
     }
 }
