@@ -330,7 +330,7 @@ impl From<MessageView> for MessageBody {
     fn from(view: MessageView) -> Self {
         let message = view.message;
         // A provider is never blank: a payload without one was not read.
-        let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
+        let is_read = !message.payload.provider.is_empty();
         Self {
             usage: message.usage().map(UsageBody::from),
             message_id: message.id.to_string(),
@@ -347,13 +347,13 @@ impl From<MessageView> for MessageBody {
             delivery: message.delivery.map(DeliveryBody::from),
             progress: view.progress,
             cancelling: view.cancelling,
-            payload: payload.map(|payload| PayloadBody::new(payload, view.at)),
+            payload: is_read.then(|| PayloadBody::new(message.payload, view.at)),
         }
     }
 }
 
 impl CancelBody {
-    /// The answer for a message that has ended, or that still runs while it is `cancelling`.
+    /// The answer for a message that has ended, or that runs while it is `cancelling`.
     pub fn new(id: &MessageId, cancelling: bool) -> Self {
         let status = if cancelling { "processing" } else { "cancelled" };
         Self { message_id: id.to_string(), status: status.to_owned(), cancelling }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod migration;
 mod readme;
 mod samples;
 mod skills;

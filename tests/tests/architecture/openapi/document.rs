@@ -136,6 +136,10 @@ fn complete(
     if let Some(description) = description {
         operation["description"] = description.trim().into();
     }
+    // An operation without a credential says so.
+    if operation["security"].is_null() {
+        operation["security"] = json!([]);
+    }
     let parameters = parameters_of(path);
     if !parameters.is_empty() {
         let own = operation["parameters"].as_array().cloned().unwrap_or_default();
