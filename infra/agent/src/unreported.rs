@@ -17,6 +17,8 @@ pub struct Reply {
     pub text: String,
     /// When the reply was ready.
     pub at: u64,
+    /// The operator's documents in which an edit of the agent was taken back.
+    pub put_back: Vec<String>,
 }
 
 /// The last reply, with the id of its message.
