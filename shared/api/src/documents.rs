@@ -87,7 +87,7 @@ pub struct DocumentQuery {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DocumentVersionsQuery {
     /// The path of the document.
-    #[param(value_type = String)]
+    #[param(value_type = String, example = "MEMORY.md")]
     pub path: Id<DocumentPath>,
     /// Versions on the page, 1 to 200.
     #[serde(default)]

@@ -63,7 +63,7 @@ pub struct WorkspaceDocumentQuery {
     #[param(value_type = String)]
     pub message_id: Id<MessageId>,
     /// The document.
-    #[param(value_type = String)]
+    #[param(value_type = String, example = "MEMORY.md")]
     pub path: Id<DocumentPath>,
 }
 
@@ -85,7 +85,7 @@ pub struct RunEditsRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunEditBody {
     /// The document.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "MEMORY.md")]
     pub path: Id<DocumentPath>,
     /// The text after the run, at most 65536 bytes.
     pub content: String,

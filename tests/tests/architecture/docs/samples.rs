@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::document::DocumentSet;
 use af_domain::ids::{
     AgentKey, BindingId, BotIdentity, BotUsername, BroadcastId, CompanyId, ConsumerUserId, ConversationId,
-    Fence, MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts, StorageId,
-    TelegramUserId, TemplateKey, WorkerId,
+    DocumentPath, Fence, MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId,
+    SnapshotParts, StorageId, TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -90,10 +91,27 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
+            .with(Self::of_documents())
             .with(Self::of_names())
             .with(Self::of_templates())
             .with(Self::of_outboxes(at))
             .with(Self::of_push(at))
+    }
+
+    fn of_documents() -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let set = DocumentSet::Agent(AgentKey::parse("support").unwrap());
+        let path = DocumentPath::parse("memory/2026-01-31.md").unwrap();
+        let made = [
+            ("document", key(keys::document(&set, &path))),
+            ("document_version", key(keys::document_version(&set, &path, 3))),
+            ("document_versions", vec![keys::document_versions(&path)]),
+            ("documents_head", key(keys::documents_head(&set))),
+            ("documents_partition", vec![keys::documents_partition(&set)]),
+            ("DOCUMENTS", vec![keys::DOCUMENTS.into()]),
+        ];
+        let placeholders = vec![("documentPath", path.to_string()), ("documentVersion", "0000000003".into())];
+        Self { made: BTreeMap::from(made), placeholders }
     }
 
     fn of_names() -> Self {
