@@ -13,7 +13,6 @@ mod folder;
 pub mod prompt;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use af_api::id::Id;
@@ -28,6 +27,7 @@ use tokio::time::sleep;
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
+use crate::config::Config;
 use crate::hydration::ReceivedBundle;
 use folder::{Collected, Folder};
 
@@ -61,9 +61,10 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Documents in the workspace folder `dir`, if there is one. Its files belong to the user `uid`, if one is given.
-    pub fn new(data_dir: Option<PathBuf>, dir: Option<PathBuf>, uid: Option<u32>) -> Self {
-        let folder = data_dir.zip(dir).map(|(data_dir, dir)| Arc::new(Folder { data_dir, dir, uid }));
+    /// Documents in the workspace folder, if there is one.
+    pub fn new(config: &Config) -> Self {
+        let (uid, dirs) = (config.command_uid, config.data_dir.clone().zip(config.workspace_dir.clone()));
+        let folder = dirs.map(|(data_dir, dir)| Arc::new(Folder { data_dir, dir, uid }));
         Self { folder, known: Mutex::default() }
     }
 
@@ -73,8 +74,9 @@ impl Documents {
     }
 
     /// Completes a bundle that has only the fingerprint of the known workspace, and remembers the workspace of another one.
-    pub fn fill(&self, bundle: &mut Value) {
-        let Some(workspace) = bundle.get_mut("workspace").filter(|workspace| workspace.is_object()) else {
+    pub fn fill(&self, bundle: Option<&mut ReceivedBundle>) {
+        let workspace = bundle.and_then(|bundle| bundle.raw.get_mut("workspace"));
+        let Some(workspace) = workspace.filter(|workspace| workspace.is_object()) else {
             return;
         };
         let Some(fingerprint) = workspace["fingerprint"].as_str().map(str::to_owned) else { return };

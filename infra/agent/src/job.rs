@@ -182,7 +182,7 @@ impl Work<'_> {
             Failure::retryable(format!("the conversation's files could not be restored: {error}"))
         })?;
         let (api, job) = (self.api, self.lease.job());
-        let unavailable = |error: &dyn std::error::Error| {
+        let unavailable = |error: &(dyn std::error::Error + 'static)| {
             tracing::error!(error, "the documents of the workspace could not be prepared");
             Failure::retryable(format!("the agent's documents could not be prepared: {error}"))
         };

@@ -140,18 +140,16 @@ struct Release {
 
 impl Worker {
     async fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
-        let engine = engine_for(&config).map_err(AgentError::Http)?;
-        let documents = Documents::new(config.data_dir.clone(), config.workspace_dir, config.command_uid);
-        let files = match config.data_dir {
+        let files = match config.data_dir.clone() {
             Some(path) => Some(Files::open(path, &config.url, config.command_uid).await?),
             None => None,
         };
         Ok(Self {
+            engine: engine_for(&config).map_err(AgentError::Http)?,
+            documents: Documents::new(&config),
             files,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
-            engine,
             unreported: Unreported::default(),
-            documents,
             skills: config.skills.map(|skills| Mutex::new(Skills::new(skills))),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
@@ -304,9 +302,7 @@ impl Worker {
         released: bool,
     ) -> Result<Next, AgentError> {
         let Polled { answer, mut bundle } = polled;
-        if let Some(bundle) = &mut bundle {
-            self.documents.fill(&mut bundle.raw);
-        }
+        self.documents.fill(bundle.as_mut());
         let wait = Duration::from_millis(answer.next_poll_ms).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL);
         if released {
             self.conversation_id = None;

@@ -232,8 +232,8 @@ impl Folder {
         let at = self.dir.join(SYNCED_FILE);
         let Some(bytes) = read_plain(&at, MAX_SYNCED_BYTES)? else { return Ok(Synced::new()) };
         let stored: BTreeMap<String, String> = serde_json::from_slice(&bytes).unwrap_or_default();
-        let entry = |(path, digest)| {
-            Some((DocumentPath::parse(path).ok()?, Sha256Hex::parse::<String>(digest).ok()?))
+        let entry = |(path, digest): (String, String)| {
+            Some((DocumentPath::parse(path).ok()?, Sha256Hex::parse(digest).ok()?))
         };
         Ok(stored.into_iter().filter_map(entry).collect())
     }

@@ -29,7 +29,7 @@ async fn a_document_is_stored_listed_shown_and_deleted() {
     );
     assert_eq!(by, "key:bootstrap");
     put(&world, AGENT, "memory/2026-01-01.md", "the first day").await;
-    put(&world, AGENT, "USER.md", "anybody").await;
+    put(&world, AGENT, "USER.md", "a person").await;
     let listed = world.api.get(AGENT).send().await.body_of(200);
     assert_eq!(each(&listed, "path"), ["SOUL.md", "USER.md", "memory/2026-01-01.md"]);
     assert_eq!(each(&listed, "owner"), ["operator", "agent", "agent"]);
@@ -126,7 +126,7 @@ async fn bad_paths_and_texts_are_refused_with_their_field_and_write_nothing() {
         (json!({"content": "a\u{0}"}), 422, "/content"),
         (json!({}), 422, "/content"),
         (json!({"content": "x", "restoreVersion": 1}), 422, "/restoreVersion"),
-        (json!({"content": "x", "owner": "nobody"}), 422, "/owner"),
+        (json!({"content": "x", "owner": "app"}), 422, "/owner"),
         (json!({"content": "x", "ifVersion": 3}), 409, "/ifVersion"),
     ] {
         let answer = world.refused(world.api.put(&format!("{AGENT}/SOUL.md"), body)).await;

@@ -50,7 +50,7 @@ fn outcomes(answer: Answer) -> Vec<String> {
 async fn a_bundle_has_the_documents_of_the_agent_and_of_its_conversation_only() {
     let world = World::new().await;
     put(&world, OF_AGENT, "SOUL.md", "be kind").await;
-    put(&world, OF_AGENT, "USER.md", "somebody").await;
+    put(&world, OF_AGENT, "USER.md", "a person").await;
     put(&world, OF_AGENT, "memory/2025-12-31.md", "yesterday").await;
     put(&world, OF_AGENT, "memory/2025-12-01.md", "long ago").await;
     put(&world, OF_ANN, "USER.md", "ann").await;
@@ -79,7 +79,7 @@ async fn a_bundle_has_the_documents_of_the_agent_and_of_its_conversation_only() 
     );
     let third = world.worker("third").await;
     let of_group = workspace(&world, &third, "telegram:7:42", Value::Null).await;
-    assert!(contents(&of_group).contains(&("USER.md", "somebody")), "{of_group}");
+    assert!(contents(&of_group).contains(&("USER.md", "a person")), "{of_group}");
 }
 
 #[tokio::test]
