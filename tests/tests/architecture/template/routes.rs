@@ -22,8 +22,8 @@ fn tagged<'a>(value: &'a Value, tag: &str) -> Option<&'a str> {
 
 /// The names of a path's parameters. A `+` says that the parameter may contain slashes, and is not part of its name.
 fn parameters(path: &str) -> Vec<&str> {
-    let name = |part: &'_ str| Some(part.strip_prefix('{')?.strip_suffix('}')?.trim_end_matches('+'));
-    path.split('/').filter_map(name).collect()
+    let braced = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    braced.map(|name| name.trim_end_matches('+')).collect()
 }
 
 /// A route leads to a function, declares the parameters of its path as SAM does, and is declared once.
