@@ -13,7 +13,6 @@ use af_domain::refusal::Refusal;
 use af_store::StoreError;
 use af_store::document::Wanted;
 
-use crate::worker::held_by;
 use crate::{App, Result};
 
 /// What a worker wants of the workspace.
@@ -138,7 +137,8 @@ pub async fn of_run(
         || Refusal::not_found(format!("document {path} of message {message} that this worker runs"));
     let message = app.store.message(message, app.now(), true).await?.ok_or_else(missing)?;
     let conversation = app.store.conversation(&message.key, true).await?.ok_or_else(missing)?;
-    held_by(&conversation, worker, &message.id).ok_or_else(missing)?;
+    let lease = conversation.lease.as_ref().filter(|lease| lease.worker == *worker);
+    lease.filter(|lease| lease.entry.message == message.id).ok_or_else(missing)?;
     let own = path.is_personal().then_some(DocumentSet::Conversation(message.key));
     for set in own.into_iter().chain([DocumentSet::Agent(conversation.agent)]) {
         let current = app.store.document(&set, path).await?.filter(|current| current.content.is_some());

@@ -48,7 +48,7 @@ pub async fn hydrate(
 }
 
 /// The lease on `message`, if `worker` holds it.
-pub(crate) fn held_by<'a>(
+pub(super) fn held_by<'a>(
     conversation: &'a Conversation,
     worker: &WorkerId,
     message: &MessageId,

@@ -33,7 +33,6 @@ pub use fail::{Retry, fail, leave};
 pub use get_control::control;
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;
-pub(crate) use hydrate::held_by;
 pub use hydrate::{Hydrated, hydrate};
 pub use idle_stop::should_stop;
 pub use metadata::attach;

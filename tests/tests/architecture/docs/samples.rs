@@ -91,7 +91,6 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
-            .with(Self::of_documents())
             .with(Self::of_names())
             .with(Self::of_templates())
             .with(Self::of_outboxes(at))
@@ -126,7 +125,7 @@ impl Samples {
             ("WORKERS", keys::WORKERS),
         ];
         let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
-        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }.with(Self::of_documents())
     }
 
     fn of_templates() -> Self {

@@ -264,8 +264,9 @@ fn confirm(changes: usize) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         bail!("{changes} documents differ; give --yes to store them");
     }
-    print!("Store these changes of {changes} documents? [y/N] ");
-    io::stdout().flush()?;
+    let mut stdout = io::stdout();
+    write!(stdout, "Store these changes of {changes} documents? [y/N] ")?;
+    stdout.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
