@@ -1,6 +1,4 @@
-//! `agents`: profiles and their workspace documents.
-
-mod documents;
+//! `agents`: profiles.
 
 use af_api::agents::{AgentBody, AgentRequest, BridgeConfigBody};
 use af_api::id::Id;
@@ -35,10 +33,7 @@ pub enum Agents {
         #[command(flatten)]
         options: ProfileOptions,
     },
-    /// Workspace documents: SOUL.md, MEMORY.md and the others
-    #[command(subcommand)]
-    Documents(documents::Documents),
-    /// Delete a profile; its conversations and documents stay
+    /// Delete a profile; its conversations stay
     Delete {
         /// The agent's key
         agent: String,
@@ -158,7 +153,6 @@ impl Agents {
         let path = |agent: &str| format!("/v1/agents/{}", segment(agent));
         match self {
             Agents::List { cursor } => list(api, cursor).await,
-            Agents::Documents(documents) => documents.run(api).await,
             Agents::Show { agent } => {
                 let shown: Answer<AgentBody> = api.get(&path(&agent)).await?;
                 output::json(&shown.json);

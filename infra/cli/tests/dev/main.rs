@@ -6,7 +6,6 @@
 
 mod bridge;
 mod crashes;
-mod documents;
 mod files;
 mod fly;
 mod idle;
