@@ -8,7 +8,7 @@ use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-use af_domain::worker::{Assignment, MANUAL, Worker, WorkerStatus};
+use af_domain::worker::{Assignment, DrainReason, MANUAL, Worker, WorkerStatus};
 use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
@@ -19,7 +19,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::access::worker_token;
 use crate::agents::bridge;
 use crate::intake::idempotency;
-use crate::pool::provider;
+use crate::pool::outcome::Outcome;
+use crate::pool::{lifecycle, provider};
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
 use crate::settings::policies;
 use crate::{App, AppError};
@@ -169,6 +170,20 @@ pub(crate) fn page(
     workers.truncate(limit as usize);
     let next = workers.last().filter(|_| more).map(|w| w.id.to_string());
     (workers, next)
+}
+
+/// Drains a worker: it ends its message, saves its files and stops.
+///
+/// # Errors
+/// 404 when no worker has or had this id, and 409 when it is not active.
+pub async fn drain(app: &App, id: &WorkerId) -> Result<(), AppError> {
+    let policies = policies::in_force(app).await?;
+    if let Outcome::Done = lifecycle::drain(app, id, DrainReason::Operator, &policies).await? {
+        return Ok(());
+    }
+    let status = get(app, id).await?.status;
+    let detail = format!("worker {id} is {status}: only an active worker can be drained");
+    Err(Refusal::new(Code::Conflict, detail).into())
 }
 
 /// One worker, even if it has stopped.
