@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::PageError;
-use crate::ui::{self, Nav};
+use crate::ui::{self, Frame, Nav};
 use crate::{Console, DevTools};
 
 /// The cookie with the session.
@@ -123,11 +123,13 @@ impl<T: DeserializeOwned> FromRequest<Console> for Change<T> {
         let body = body.map_err(IntoResponse::into_response)?;
         let given: Option<CsrfField> = serde_urlencoded::from_bytes(&body).ok();
         if !given.is_some_and(|field| session.has_csrf(&field.csrf)) {
-            let text = "This form does not belong to your session. Open its page again, and repeat the change.";
+            let text =
+                "This form does not belong to your session. Open its page again, and repeat the change.";
             return Err(PageError::forbidden(text).into_response());
         }
         if !session.may_change {
-            let text = "Your key has the scope read. Sign in with a key that has the scope admin to change things.";
+            let text =
+                "Your key has the scope read. Sign in with a key that has the scope admin to change things.";
             return Err(PageError::forbidden(text).into_response());
         }
         let form = serde_urlencoded::from_bytes(&body);
@@ -149,13 +151,18 @@ impl Reader {
         is_known.then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag(version))]).into_response())
     }
 
+    fn frame<'a>(&'a self, view: &'a View) -> Frame<'a> {
+        let has_phone = self.tools.as_ref().is_some_and(|tools| tools.bot_name().is_some());
+        Frame { title: &view.title, nav: view.nav, session: &self.session, has_phone }
+    }
+
     /// The page, or its live part alone.
     pub fn answer(&self, view: &View) -> Response {
         let tag = view.version.as_deref().map(tag);
         let live = ui::live(&self.target, tag.as_deref(), self.now(), &view.live);
         let mut response = match self.is_fragment {
             true => live.into_response(),
-            false => ui::page(self, view, &live).into_response(),
+            false => ui::page(&self.frame(view), &view.above, &live).into_response(),
         };
         if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
             response.headers_mut().insert(ETAG, tag);

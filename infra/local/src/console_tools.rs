@@ -80,7 +80,8 @@ impl DevTools for ConsoleTools {
         let surplus = lines.len().saturating_sub(MAX_LINES);
         let now = self.clock.now().as_millis();
         let drafts = self.telegram.drafts().into_iter();
-        let drafts = drafts.filter(|d| d.chat_id == user && d.bot_identity == bot.to_string() && d.shown_until > now);
+        let drafts =
+            drafts.filter(|d| d.chat_id == user && d.bot_identity == bot.to_string() && d.shown_until > now);
         let drafts = drafts.map(|d| ChatLine { speaker: Speaker::Draft, text: d.text, at: d.at });
         lines.drain(..surplus);
         lines.into_iter().map(|(_, line)| line).chain(drafts).collect()

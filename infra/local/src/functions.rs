@@ -84,8 +84,9 @@ pub(crate) async fn build(
     let mut functions = Functions::default();
     let mut routes = Vec::new();
     for def in &template.functions {
-        let built =
-            build_one(def, &boots.of(def), tools).await.with_context(|| format!("function {}", def.logical_id))?;
+        let built = build_one(def, &boots.of(def), tools)
+            .await
+            .with_context(|| format!("function {}", def.logical_id))?;
         for event in &def.events {
             match (event, &built) {
                 (EventDef::HttpApi { method, path }, Built::Http(router)) => {
@@ -120,11 +121,7 @@ pub fn streamed_routes(function: &Router) -> Vec<Route> {
     paths.map(route).collect()
 }
 
-async fn build_one(
-    def: &FunctionDef,
-    boot: &Boot,
-    tools: &Arc<dyn DevTools>,
-) -> anyhow::Result<Built> {
+async fn build_one(def: &FunctionDef, boot: &Boot, tools: &Arc<dyn DevTools>) -> anyhow::Result<Built> {
     Ok(match def.binary.as_str() {
         "webhook" => Built::Http(af_webhook::build(boot).await?),
         "worker" => Built::Http(af_worker::build(boot).await?),

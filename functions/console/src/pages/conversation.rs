@@ -72,20 +72,29 @@ fn state(conversation: &Conversation, policies: &Policies, now: Timestamp) -> Ma
     let waiting = conversation.in_order(now, policies).len();
     let owner = conversation.owner.as_ref();
     facts(&[
-        fact("agent", &html! { a href=(path(&["agents", conversation.agent.as_str()])) { (conversation.agent) } }),
+        fact(
+            "agent",
+            &html! { a href=(path(&["agents", conversation.agent.as_str()])) { (conversation.agent) } },
+        ),
         fact("waiting", &html! { (waiting) }),
-        fact("worker", &html! {
-            @match owner {
-                Some(owner) => a href={ "/console/workers?id=" (owner.worker) } { (short(owner.worker.as_str())) },
-                None => "none",
-            }
-        }),
-        fact("lease", &html! {
-            @match &conversation.lease {
-                Some(lease) => { "expires " (when(lease.expires_at.as_millis(), now)) },
-                None => "none",
-            }
-        }),
+        fact(
+            "worker",
+            &html! {
+                @match owner {
+                    Some(owner) => a href={ "/console/workers?id=" (owner.worker) } { (short(owner.worker.as_str())) },
+                    None => "none",
+                }
+            },
+        ),
+        fact(
+            "lease",
+            &html! {
+                @match &conversation.lease {
+                    Some(lease) => { "expires " (when(lease.expires_at.as_millis(), now)) },
+                    None => "none",
+                }
+            },
+        ),
         fact("claims", &html! { (conversation.fence.0) }),
         fact("last change", &when(conversation.active_at.as_millis(), now)),
     ])

@@ -48,8 +48,7 @@ pub(crate) async fn show(reader: Reader, Query(query): Query<ListQuery>) -> Resu
         (ui::note(query.done.as_deref()))
         p.hint { "Deployment " strong { (app.deployment_id) } ", version " (env!("CARGO_PKG_VERSION")) }
     };
-    let view =
-        View { title: "Home".to_owned(), nav: Nav::Home, above, live, version: Some(version) };
+    let view = View { title: "Home".to_owned(), nav: Nav::Home, above, live, version: Some(version) };
     Ok(reader.answer(&view))
 }
 
@@ -76,7 +75,12 @@ pub(crate) async fn attention(reader: Reader) -> Result<Markup, PageError> {
 
 fn tiles(stats: &QueueStats, report: Option<&Report>, max_workers: u64) -> Markup {
     let live = |report: &Report| {
-        report.workers.iter().filter(|(status, _)| status.as_str() != "stopped").map(|(_, count)| *count).sum::<usize>()
+        report
+            .workers
+            .iter()
+            .filter(|(status, _)| status.as_str() != "stopped")
+            .map(|(_, count)| *count)
+            .sum::<usize>()
     };
     let workers = report.map_or(0, live);
     let oldest = stats.oldest_waiting_age_ms;

@@ -1,8 +1,8 @@
 //! The queue: messages by state, with the filters agent and conversation.
 
+use af_app::App;
 use af_app::access::auth::cursor_secret;
 use af_app::queue::{self, Which, backlog};
-use af_app::App;
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::MessageView;
 use af_http::CursorKey;

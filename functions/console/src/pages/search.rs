@@ -1,9 +1,9 @@
 //! The search for an id: a message, a conversation, a worker or a consumer user.
 
-use af_app::{App, AppError};
 use af_app::agents::bindings;
 use af_app::conversations::{get, read_models};
 use af_app::pool::workers;
+use af_app::{App, AppError};
 use af_domain::agent::conversation_of;
 use af_domain::ids::{ConsumerUserId, ConversationId, MessageId, WorkerId};
 use axum::extract::Query;

@@ -61,7 +61,10 @@ pub(crate) async fn sign_in(
     };
     let expected = cookie(&headers, FORM_COOKIE).filter(|value| !value.is_empty());
     if expected != Some(given.form.as_str()) {
-        return refuse(StatusCode::FORBIDDEN, "This form was opened by another page. Sign in here once more.");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "This form was opened by another page. Sign in here once more.",
+        );
     }
     match console_session::open(&console.app, given.key.0.expose_secret().trim()).await {
         Ok(session) => enter(&session, &url, target(&given.next)),

@@ -1,11 +1,11 @@
 //! The frame of every page.
 
+use af_app::access::console_session::Session;
 use af_domain::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::parts::csrf_field;
 use crate::assets;
-use crate::request::{Reader, View};
 
 /// htmx without what the content security policy forbids. An unchanged part is not swapped.
 const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"historyEnabled":false,"responseHandling":[{"code":"304","swap":false},{"code":"[23]..","swap":true},{"code":"[45]..","swap":false}]}"#;
@@ -61,18 +61,27 @@ pub(crate) fn bare_page(title: &str, body: &Markup) -> Markup {
     }
 }
 
+/// What the frame of a signed-in operator's page shows.
+pub(crate) struct Frame<'a> {
+    pub title: &'a str,
+    pub nav: Nav,
+    pub session: &'a Session,
+    /// Whether this is `dev` with a demo.
+    pub has_phone: bool,
+}
+
 /// A page of a signed-in operator.
-pub(crate) fn page(reader: &Reader, view: &View, live: &Markup) -> Markup {
+pub(crate) fn page(frame: &Frame<'_>, above: &Markup, live: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            (head(&view.title))
+            (head(frame.title))
             body {
                 a.skip href="#main" { "Skip to the content" }
-                (header(reader, view.nav))
+                (header(frame))
                 main #main tabindex="-1" {
-                    h1 { (view.title) }
-                    (view.above)
+                    h1 { (frame.title) }
+                    (above)
                     (live)
                 }
                 (help())
@@ -81,14 +90,14 @@ pub(crate) fn page(reader: &Reader, view: &View, live: &Markup) -> Markup {
     }
 }
 
-fn header(reader: &Reader, current: Nav) -> Markup {
-    let phone = reader.tools.iter().filter(|tools| tools.bot_name().is_some());
-    let entries = ENTRIES.iter().copied().chain(phone.map(|_| (Nav::Phone, "/console/phone", "Phone")));
+fn header(frame: &Frame<'_>) -> Markup {
+    let phone = frame.has_phone.then_some((Nav::Phone, "/console/phone", "Phone"));
+    let entries = ENTRIES.into_iter().chain(phone);
     html! {
         header.top {
             nav aria-label="Main" {
                 @for (nav, href, name) in entries {
-                    a href=(href) aria-current=[(nav == current).then_some("page")] { (name) }
+                    a href=(href) aria-current=[(nav == frame.nav).then_some("page")] { (name) }
                 }
             }
             form.search role="search" action="/console/search" {
@@ -96,15 +105,21 @@ fn header(reader: &Reader, current: Nav) -> Markup {
                 input #search type="search" name="q" placeholder="Search an id ( / )" required maxlength="200";
             }
             form method="post" action="/console/sign-out" {
-                (csrf_field(&reader.session))
-                button.quiet title={ "Signed in with the key " (reader.session.key_id) } { "Sign out" }
+                (csrf_field(frame.session))
+                button.quiet title={ "Signed in with the key " (frame.session.key_id) } { "Sign out" }
             }
         }
     }
 }
 
 fn help() -> Markup {
-    let keys = [("/", "search"), ("j", "next row"), ("k", "row before"), ("Enter", "open the row"), ("?", "this help")];
+    let keys = [
+        ("/", "search"),
+        ("j", "next row"),
+        ("k", "row before"),
+        ("Enter", "open the row"),
+        ("?", "this help"),
+    ];
     html! {
         dialog #help aria-labelledby="help-title" {
             h2 #help-title { "Keys" }

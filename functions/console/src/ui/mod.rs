@@ -4,6 +4,8 @@ mod frame;
 mod parts;
 mod time;
 
-pub(crate) use frame::{Nav, bare_page, live, page};
-pub(crate) use parts::{action, confirmed, csrf_field, empty, fact, facts, note, pager, path, pill, short, tile};
+pub(crate) use frame::{Frame, Nav, bare_page, live, page};
+pub(crate) use parts::{
+    action, confirmed, csrf_field, empty, fact, facts, note, pager, path, pill, short, tile,
+};
 pub(crate) use time::{absolute, length, when};

@@ -20,8 +20,17 @@ impl TelegramEmulator {
     ///
     /// # Errors
     /// Returns `UnknownBot`, or an error if the journal cannot be written.
-    pub async fn say(&self, bot: i64, user: i64, text: &str) -> Result<Option<String>, TelegramEmulatorError> {
-        let arrival = Arrival { raw: None, text: text.to_owned(), ..Arrival::of_raw(bot, user, serde_json::Value::Null) };
+    pub async fn say(
+        &self,
+        bot: i64,
+        user: i64,
+        text: &str,
+    ) -> Result<Option<String>, TelegramEmulatorError> {
+        let arrival = Arrival {
+            raw: None,
+            text: text.to_owned(),
+            ..Arrival::of_raw(bot, user, serde_json::Value::Null)
+        };
         let pushed = self.arrive(arrival).await?;
         let refused = pushed.status.filter(|status| !(200..300).contains(status));
         Ok(pushed.error.or_else(|| refused.map(|status| format!("the webhook answered {status}"))))
@@ -30,7 +39,8 @@ impl TelegramEmulator {
     /// The newest `limit` texts of `user` to `bot`, the oldest first.
     pub fn said(&self, bot: i64, user: i64, limit: usize) -> Vec<UserText> {
         let core = self.inner.lock();
-        let mut texts: Vec<UserText> = core.state.updates_in(bot, user).filter_map(user_text).take(limit).collect();
+        let mut texts: Vec<UserText> =
+            core.state.updates_in(bot, user).filter_map(user_text).take(limit).collect();
         texts.reverse();
         texts
     }

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::auth::{BOOTSTRAP_KEY_ID, Caller, admit, hash, has_first_key, secret_of, valid_key};
+use super::auth::{BOOTSTRAP_KEY_ID, Caller, admit, has_first_key, hash, secret_of, valid_key};
 use super::signed::{current_key, sign, verified};
 use crate::{App, Result};
 
@@ -54,7 +54,8 @@ impl Session {
 pub async fn open(app: &App, key: &str) -> Result<SecretString> {
     let caller = admit(app, key, &[Scope::Read]).await?;
     if let Some(company) = caller.company {
-        let detail = format!("this key is bound to the company {company}, and the console shows all companies");
+        let detail =
+            format!("this key is bound to the company {company}, and the console shows all companies");
         return Err(Refusal::new(Code::Forbidden, detail).into());
     }
     let csrf = URL_SAFE_NO_PAD.encode(app.entropy.bytes::<24>());

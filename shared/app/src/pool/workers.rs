@@ -20,8 +20,8 @@ use crate::access::worker_token;
 use crate::agents::bridge;
 use crate::intake::idempotency;
 use crate::pool::outcome::Outcome;
-use crate::pool::{lifecycle, provider};
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
+use crate::pool::{lifecycle, provider};
 use crate::settings::policies;
 use crate::{App, AppError};
 

@@ -14,6 +14,7 @@ pub async fn version(app: &App) -> Result<String> {
     let counters = app.store.counters().await?;
     let period = app.now().as_millis() / LONGEST.as_millis();
     let as_of = counters.as_of.map(|at| at.as_millis()).unwrap_or_default();
-    let counts = [counters.queued_ready, counters.queued_scheduled, counters.processing, counters.dead_letter];
+    let counts =
+        [counters.queued_ready, counters.queued_scheduled, counters.processing, counters.dead_letter];
     Ok(format!("{period}-{as_of}-{}", counts.map(|count| count.to_string()).join("-")))
 }

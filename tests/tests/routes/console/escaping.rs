@@ -21,12 +21,13 @@ const ADDED: [&str; 5] = ["<script>alert", "<img", "<svg/onload", "<iframe", "<x
 async fn a_script_in_a_text_of_a_person_is_shown_as_text() {
     let world = World::new().await;
     let browser = world.browser(&["admin"]).await;
-    let token = world.worker_token("w").await;
     for (number, payload) in PAYLOADS.iter().enumerate() {
         let conversation = format!("c-{number}");
+        let token = world.worker_token(&format!("w-{number}")).await;
         world.enqueue(&conversation, payload).await;
         world.end(&token, &conversation, "fail", json!({"errorMessage": payload, "retryable": false})).await;
         let done = format!("d-{number}");
+        let token = world.worker_token(&format!("v-{number}")).await;
         world.enqueue(&done, payload).await;
         world.end(&token, &done, "complete", json!({"reply": {"text": payload}, "history": []})).await;
         let agent = json!({"version": payload, "displayName": payload});
@@ -78,8 +79,10 @@ async fn no_page_shows_a_secret() {
     world.api.put("/v1/agents/support", agent).send().await.body_of(200);
     let token = world.worker_token("w").await;
     let id = world.dead_letter(&token, "c", "no").await;
-    let secrets = [key.rsplit_once('_').unwrap().1, &token, "the-secret-value", "the-admin-key", "the-signing-key"];
-    let more = ["/console/agents/support", "/console/conversations/c", "/console/workers?id=w"].map(str::to_owned);
+    let secrets =
+        [key.rsplit_once('_').unwrap().1, &token, "the-secret-value", "the-admin-key", "the-signing-key"];
+    let more =
+        ["/console/agents/support", "/console/conversations/c", "/console/workers?id=w"].map(str::to_owned);
     let pages = SCREENS.map(str::to_owned).into_iter().chain(more).chain([format!("/console/messages/{id}")]);
     for path in pages {
         let text = browser.page(&path).await;

@@ -13,8 +13,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// The screens that every deployment has.
-const SCREENS: [&str; 6] =
-    ["/console", "/console/queue", "/console/workers", "/console/agents", "/console/push", "/console/settings"];
+const SCREENS: [&str; 6] = [
+    "/console",
+    "/console/queue",
+    "/console/workers",
+    "/console/agents",
+    "/console/push",
+    "/console/settings",
+];
 
 /// A deployment with the agent `support`.
 struct World(af_tests::world::World);

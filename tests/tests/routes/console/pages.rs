@@ -10,7 +10,9 @@ async fn a_conversation_shows_both_sides_with_its_attempts_and_why_it_waits() {
     let browser = world.browser(&["admin"]).await;
     let token = world.worker_token("w").await;
     world.enqueue("c", "how are you").await;
-    world.end(&token, "c", "fail", json!({"errorMessage": "the model was overloaded", "retryable": true})).await;
+    world
+        .end(&token, "c", "fail", json!({"errorMessage": "the model was overloaded", "retryable": true}))
+        .await;
     let waiting = browser.page("/console/conversations/c").await;
     assert!(waiting.contains("how are you") && waiting.contains("the model was overloaded"), "{waiting}");
     assert!(waiting.contains("its last attempt failed, and it is tried again"), "{waiting}");
@@ -86,7 +88,10 @@ async fn a_worker_is_drained_and_a_conversation_freed() {
     world.enqueue("c", "hello").await;
     world.api.post("/v1/worker/poll", json!({"conversationId": "c"})).key(&token).send().await.body_of(200);
     let workers = browser.page("/console/workers").await;
-    assert!(workers.contains("/console/workers/w/drain") && workers.contains("/console/conversations/c"), "{workers}");
+    assert!(
+        workers.contains("/console/workers/w/drain") && workers.contains("/console/conversations/c"),
+        "{workers}"
+    );
     let conversation = browser.page("/console/conversations/c").await;
     let fence = super::after(&conversation, "name=\"fence\" value=\"").to_owned();
     let free = "/console/conversations/c/free";

@@ -21,7 +21,9 @@ async fn a_page_without_a_session_leads_to_the_form_and_back() {
     let answer = sign_in(&world.api, &key, "/console/queue?state=dead_letter").await;
     assert_eq!(answer.status, 303);
     assert_eq!(answer.headers["location"], "/console/queue?state=dead_letter");
-    for elsewhere in ["https://evil.example", "//evil.example", "/console\\evil", "/consoleevil", "/v1/agents"] {
+    for elsewhere in
+        ["https://evil.example", "//evil.example", "/console\\evil", "/consoleevil", "/v1/agents"]
+    {
         let answer = sign_in(&world.api, &key, elsewhere).await;
         assert_eq!(answer.headers["location"], "/console", "{elsewhere}");
     }
@@ -44,7 +46,8 @@ async fn a_wrong_key_opens_no_session() {
     let world = World::new().await;
     let app_key = world.api.new_key(&["app"]).await;
     let of_company = json!({"name": "acme", "scopes": ["admin"], "companyId": "acme"});
-    let of_company = world.api.post("/v1/keys", of_company).send().await.body["key"].as_str().unwrap().to_owned();
+    let of_company =
+        world.api.post("/v1/keys", of_company).send().await.body["key"].as_str().unwrap().to_owned();
     let wrong = world.bundle.admin_key() + "x";
     for (key, status, says) in [
         ("", 401, "a valid API key is required"),
@@ -82,7 +85,8 @@ async fn a_session_ends_after_twelve_hours_with_its_key_and_by_signing_out() {
     assert_eq!(fragment.headers["hx-redirect"], "/console/sign-in");
     other.page("/console").await;
 
-    let forged = world.api.call(Method::POST, "/console/sign-out").anonymous().header("cookie", &other.cookie);
+    let forged =
+        world.api.call(Method::POST, "/console/sign-out").anonymous().header("cookie", &other.cookie);
     assert_eq!(forged.form(&[("csrf", "x")]).page().await.status, 403);
     let out = other.post("/console/sign-out", &[]).page().await;
     assert!(out.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
@@ -95,7 +99,8 @@ async fn a_session_ends_after_twelve_hours_with_its_key_and_by_signing_out() {
 async fn a_forged_cookie_is_no_session() {
     let world = World::new().await;
     let mut browser = world.browser(&["admin"]).await;
-    let (claims, signature) = browser.cookie.rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (claims, signature) =
+        browser.cookie.rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     let token = world.worker_token("w").await;
     let forged = [
         "af_console=".to_owned(),
@@ -160,12 +165,18 @@ async fn every_page_has_the_security_headers() {
     for page in pages {
         let header = |name: &str| page.headers[name].to_str().unwrap().to_owned();
         let policy = header("content-security-policy");
-        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(header("x-content-type-options"), "nosniff");
         assert_eq!(header("referrer-policy"), "no-referrer");
         assert_eq!(header("cache-control"), "no-store");
-        assert!(!page.text.contains("style=") && !page.text.contains(" onclick"), "the policy would block it");
+        assert!(
+            !page.text.contains("style=") && !page.text.contains(" onclick"),
+            "the policy would block it"
+        );
     }
     let home = browser.page("/console").await;
     let script = super::after(&home, "<script src=\"");
