@@ -3,6 +3,7 @@
 use af_api::queue::QueueStats;
 use af_api::reconcile::Report;
 use af_app::pool::reconcile::last_report;
+use af_app::pool::workers;
 use af_app::queue;
 use af_app::settings::policies;
 use axum::extract::Query;
@@ -29,9 +30,10 @@ pub(crate) async fn show(reader: Reader, Query(query): Query<ListQuery>) -> Resu
         return Ok(unchanged);
     }
     let (stats, report) = (queue::stats(app).await?, last_report(app).await?);
+    let workers = workers::live_count(app).await?;
     let max_workers = policies::in_force(app).await?.scaling.max_workers;
     let live = html! {
-        (tiles(&stats, report.as_ref(), max_workers))
+        (tiles(&stats, workers, max_workers))
         section aria-labelledby="attention" {
             h2 #attention { "Needs a human" }
             @if stats.dead_letter > 0 {
@@ -63,7 +65,7 @@ pub(crate) async fn attention(reader: Reader) -> Result<Markup, PageError> {
                 li data-row {
                     a href=(path(&["conversations", message.conversation.as_str()])) { (message.conversation) }
                     " gave up on " a href=(path(&["messages", message.id.as_str()])) { (short(message.id.as_str())) }
-                    " after " (view.attempts) " attempts"
+                    " after " (view.attempts) @if view.attempts == 1 { " attempt" } @else { " attempts" }
                     @if let Some(at) = message.finished_at { ", " (when(at.as_millis(), now)) }
                     ": " span.reason { (rows::begin(message.last_error.as_deref().unwrap_or("no error was reported"))) }
                 }
@@ -73,17 +75,10 @@ pub(crate) async fn attention(reader: Reader) -> Result<Markup, PageError> {
     })
 }
 
-fn tiles(stats: &QueueStats, report: Option<&Report>, max_workers: u64) -> Markup {
-    let live = |report: &Report| {
-        report
-            .workers
-            .iter()
-            .filter(|(status, _)| status.as_str() != "stopped")
-            .map(|(_, count)| *count)
-            .sum::<usize>()
-    };
-    let workers = report.map_or(0, live);
-    let oldest = stats.oldest_waiting_age_ms;
+fn tiles(stats: &QueueStats, workers: usize, max_workers: u64) -> Markup {
+    // The age is as of the last reconcile. Meanwhile, the message may have ended.
+    let is_waiting = stats.queued_ready + stats.queued_scheduled > 0;
+    let oldest = stats.oldest_waiting_age_ms.filter(|_| is_waiting);
     html! {
         div.tiles {
             (tile("waiting", stats.queued_ready, Some("/console/queue?state=queued"), false))
@@ -111,7 +106,7 @@ fn pool(report: &Report, reader: &Reader) -> Markup {
                 @for warning in report.warnings.iter().take(LINES) { li.warning { (warning) } }
                 @for wait in waits {
                     li { "No worker is started while reconcile waits for " (wait.waits_for)
-                        @if let Some(until) = wait.until { ", until " (when(until, now)) } "." }
+                        @if let Some(until) = wait.until { ", at the latest " (when(until, now)) } "." }
                 }
             }
         }

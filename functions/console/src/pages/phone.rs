@@ -120,7 +120,7 @@ fn chat(lines: &[ChatLine], reader: &Reader) -> Markup {
     let now = reader.now();
     html! {
         @if lines.is_empty() { (empty("Write “hello”. The demo agent answers within a few seconds.")) }
-        ol.chat aria-label="Chat" {
+        ol.chat.phone aria-label="Chat" {
             @for line in lines.iter().rev() {
                 @let class = match line.speaker { Speaker::User => "user", Speaker::Bot => "agent", Speaker::Draft => "agent draft" };
                 li {

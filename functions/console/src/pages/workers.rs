@@ -63,7 +63,7 @@ fn table(reader: &Reader, workers: &[WorkerBody], now: Timestamp) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Workers" {
             table {
-                thead { tr { th { "Worker" } th { "State" } th { "Age" } th { "Conversation" } th { "Heartbeat" } th { "Image" } th { "Leaves" } th { "Action" } } }
+                thead { tr { th { "Worker" } th { "State" } th { "Started" } th { "Conversation" } th { "Heartbeat" } th { "Image or provider" } th { "Leaves" } th { "Action" } } }
                 tbody {
                     @for worker in workers {
                         tr data-row {
@@ -74,7 +74,7 @@ fn table(reader: &Reader, workers: &[WorkerBody], now: Timestamp) -> Markup {
                                 a href=(path(&["conversations", &at.conversation_id])) { (at.conversation_id) }
                             } }
                             td { @if let Some(at) = worker.heartbeat_at { (when(at, now)) } @else { "none yet" } }
-                            td { (worker.image.as_deref().unwrap_or("by hand")) }
+                            td { (worker.image.as_deref().unwrap_or(&worker.provider)) }
                             td.wide { (leaves(worker, now)) }
                             td { @if worker.status == "active" {
                                 (confirmed(&reader.session, &path(&["workers", &worker.worker_id, "drain"]), "Drain",
@@ -92,7 +92,7 @@ fn table(reader: &Reader, workers: &[WorkerBody], now: Timestamp) -> Markup {
 fn leaves(worker: &WorkerBody, now: Timestamp) -> Markup {
     html! {
         @if let Some(reason) = &worker.drain_reason { (reason.replace('_', " ")) " " }
-        @if let Some(by) = worker.drain_by { "by the latest " (when(by, now)) }
+        @if let Some(by) = worker.drain_by { "at the latest " (when(by, now)) }
         @else if let Some(at) = worker.stopped_at { "stopped " (when(at, now)) }
         @else if let Some(at) = worker.scheduled_shutdown_at { "idle: drains " (when(at, now)) " without a message" }
         @if worker.snapshot_missed { " " strong { "without its final snapshot" } }
@@ -113,7 +113,7 @@ fn last_reconcile(report: &Report, now: Timestamp) -> Markup {
                     li { strong { (action.action.replace('_', " ")) } " " (action.subject) ", because " (action.reason) ": " (action.outcome) }
                 }
                 @for wait in &report.waits {
-                    li { (wait.subject) " waits for " (wait.waits_for) @if let Some(until) = wait.until { ", until " (when(until, now)) } }
+                    li { (wait.subject) " waits for " (wait.waits_for) @if let Some(until) = wait.until { ", at the latest " (when(until, now)) } }
                 }
             }
         }

@@ -140,6 +140,11 @@ pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>)
     Ok((workers, unreadable))
 }
 
+/// The number of workers that are not stopped. A pool has at most 1 000 workers.
+pub async fn live_count(app: &App) -> Result<usize, AppError> {
+    Ok(readable(app).await?.0.len())
+}
+
 /// One page of the workers that are not stopped, by id, with the id of its last worker when there are more. A pool has at
 /// most 1 000 workers, so each page reads all rows.
 pub async fn list(
