@@ -11,6 +11,7 @@ use af_sam::gateway::{AnswerMode, Route, router};
 use af_sam::template::EventDef;
 
 use crate::bundle::Bundle;
+use crate::contract;
 
 /// Limit of an answer: the limit of Lambda.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024;
@@ -192,13 +193,18 @@ impl Call {
     /// Sends the call.
     ///
     /// # Panics
-    /// When the call is no valid HTTP request, or the answer is no JSON.
+    /// When the call is no valid HTTP request, the answer is no JSON, or the OpenAPI document does not allow the
+    /// answer.
     pub async fn send(self) -> Answer {
+        let (method, path) = (self.method.clone(), self.path.clone());
         let Page { status, headers, text } = self.page().await;
         let body = match text.is_empty() {
             true => Value::Null,
             false => serde_json::from_str(&text).expect("an answer is JSON"),
         };
+        if let Err(difference) = contract::check(&method, &path, status, &headers, &body) {
+            panic!("{method} {path} → {status}: {difference}\n{body}");
+        }
         Answer { status, headers, body }
     }
 

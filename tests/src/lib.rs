@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod calls;
+pub mod contract;
 pub mod messages;
 pub mod push;
 pub(crate) mod secret_scan;

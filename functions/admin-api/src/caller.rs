@@ -20,7 +20,10 @@ pub struct Operator {
 pub struct Viewer(pub Shared);
 
 /// A caller with any key: scope `admin`, `read` or `app`.
-pub struct AnyKey(pub Shared);
+pub struct AnyKey {
+    pub app: Shared,
+    pub caller: Caller,
+}
 
 /// A caller that may enqueue and configure webhooks: scope `admin` or `app`.
 pub struct Sender {
@@ -55,8 +58,8 @@ impl FromRequestParts<Shared> for AnyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
-        admitted(parts, app, &[Scope::Admin, Scope::Read, Scope::App]).await?;
-        Ok(Self(app.clone()))
+        let caller = admitted(parts, app, &[Scope::Admin, Scope::Read, Scope::App]).await?;
+        Ok(Self { app: app.clone(), caller })
     }
 }
 

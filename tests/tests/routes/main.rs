@@ -5,6 +5,7 @@
 
 mod api;
 mod console;
+mod contract;
 mod secret_scan;
 mod snapshots;
 mod stored_secrets;

@@ -43,6 +43,10 @@ pub async fn create(
     if scopes.is_empty() {
         return Err(Refusal::field("/scopes", "scopes must name at least one of admin, app, read").into());
     }
+    if company.is_some() && scopes.iter().any(|scope| *scope != Scope::App) {
+        let detail = "a key of a company can have the scope app only, because operators see all companies";
+        return Err(Refusal::field("/companyId", detail).into());
+    }
     if let Some((once, made)) = once.zip(idempotency::find_record(app, once).await?) {
         return created_before(app, once, &made.id).await;
     }

@@ -56,6 +56,25 @@ impl Caller {
         let detail = format!("this key lacks the scope {}", wanted.join(" or "));
         Err(Refusal::new(Code::Forbidden, detail).into())
     }
+
+    /// Returns the company that a call is about: the one that it names, else the one to which the key is bound. For a
+    /// bound key, the other companies do not exist.
+    ///
+    /// # Errors
+    /// 404 if the key is bound to a company other than `named`.
+    pub fn company_of(&self, named: Option<CompanyId>) -> Result<Option<CompanyId>, Refusal> {
+        match named {
+            Some(named) if !self.reaches(&named) => {
+                Err(Refusal::not_found(format!("company {named} for this key")))
+            }
+            named => Ok(named.or_else(|| self.company.clone())),
+        }
+    }
+
+    /// Whether the key is bound to no company, or to `company`.
+    pub fn reaches(&self, company: &CompanyId) -> bool {
+        self.company.as_ref().is_none_or(|bound| bound == company)
+    }
 }
 
 /// Authenticates a caller, requires one of `scopes`, and records the key id in the request's span. Returns 401

@@ -53,6 +53,7 @@ impl Session {
 /// to a company: the console shows all companies.
 pub async fn open(app: &App, key: &str) -> Result<SecretString> {
     let caller = admit(app, key, &[Scope::Read]).await?;
+    // Such a key is older than the rule that a key of a company has the scope `app` only.
     if let Some(company) = caller.company {
         let detail =
             format!("this key is bound to the company {company}, and the console shows all companies");

@@ -13,6 +13,7 @@ use af_store::push::JobCreated;
 pub use af_store::push::JobPlace;
 
 use super::MAX_TRIES;
+use crate::access::auth::Caller;
 use crate::intake::idempotency;
 use crate::{App, AppError, Result};
 
@@ -264,8 +265,23 @@ pub async fn get(app: &App, user: &ConsumerUserId, agent: &AgentKey, id: &PushJo
 /// Returns the job at this place, or 404 if there is none.
 pub async fn at(app: &App, place: &JobPlace) -> Result<PushJob> {
     let found = app.store.push_job(place).await?;
-    let missing = || Refusal::not_found(format!("push job {} of user {}", place.id, place.user));
-    Ok(found.ok_or_else(missing)?)
+    Ok(found.ok_or_else(|| missing(place))?)
+}
+
+fn missing(place: &JobPlace) -> Refusal {
+    Refusal::not_found(format!("push job {} of user {}", place.id, place.user))
+}
+
+/// Requires that the key of `caller` reaches the company of the job at this place. Only a key that is bound to a company
+/// costs a read.
+///
+/// # Errors
+/// 404 if there is no such job, or if it belongs to another company.
+pub async fn require_reached(app: &App, place: &JobPlace, caller: &Caller) -> Result<()> {
+    if caller.company.is_none() || caller.reaches(&at(app, place).await?.company) {
+        return Ok(());
+    }
+    Err(missing(place).into())
 }
 
 /// Returns one page of the jobs of a user with an agent, the newest first. `before` is the id of the last job of the page

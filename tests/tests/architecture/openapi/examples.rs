@@ -51,6 +51,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("path", "SKILL.md"),
     ("plaintextValue", "the value"),
     ("progress", "It searches."),
+    ("scope", "app"),
     ("provider", "app"),
     ("providerUserId", "ann"),
     ("failure", "Sorry, please send your message again later."),
@@ -130,8 +131,9 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
         let real = one.iter().find(|s| s["type"] != "null");
         return real.map_or(Value::Null, |schema| inner(name, schema));
     }
-    if let Some(first) = schema["enum"].get(0) {
-        return first.clone();
+    if let Some(words) = schema["enum"].as_array() {
+        let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, word)| json!(word));
+        return known.filter(|word| words.contains(word)).unwrap_or_else(|| words[0].clone());
     }
     let kind = match &schema["type"] {
         Value::Array(kinds) => kinds.iter().find_map(|k| k.as_str().filter(|k| *k != "null")),

@@ -5,6 +5,8 @@
 mod document;
 mod examples;
 mod limits;
+mod problems;
+mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -8,6 +8,7 @@ mod agents;
 mod backlog;
 mod bodies;
 mod bridge;
+mod companies;
 mod events;
 mod expiry;
 mod hydration;

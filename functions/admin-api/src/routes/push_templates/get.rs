@@ -16,8 +16,9 @@ use crate::caller::AnyKey;
     responses((status = 200, body = PushTemplateBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    AnyKey(app): AnyKey,
+    AnyKey { app, caller }: AnyKey,
     ApiPath((company, key)): ApiPath<(CompanyId, PushTemplateKey)>,
 ) -> Result<Json<PushTemplateBody>, Problem> {
+    caller.company_of(Some(company.clone()))?;
     Ok(Json(templates::get(&app, &company, &key).await?.into()))
 }

@@ -20,10 +20,12 @@ use crate::caller::ConsumerApp;
     ),
 )]
 pub async fn change(
-    ConsumerApp { app, .. }: ConsumerApp,
+    ConsumerApp { app, caller, .. }: ConsumerApp,
     ApiPath((user, agent, id)): ApiPath<(ConsumerUserId, AgentKey, PushJobId)>,
     ApiJson(request): ApiJson<PushJobChange>,
 ) -> Result<Json<PushJobBody>, Problem> {
+    let place = JobPlace { user, agent, id };
+    jobs::require_reached(&app, &place, &caller).await?;
     let change = JobChange {
         title: request.title,
         text: request.text,
@@ -32,5 +34,5 @@ pub async fn change(
         schedule: request.schedule.map(|schedule| schedule.schedule("/schedule")).transpose()?,
         enabled: request.enabled,
     };
-    Ok(Json(jobs::change(&app, &JobPlace { user, agent, id }, &change).await?.into()))
+    Ok(Json(jobs::change(&app, &place, &change).await?.into()))
 }

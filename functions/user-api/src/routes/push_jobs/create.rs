@@ -2,8 +2,8 @@ use af_api::problem::IdempotencyHeader;
 use af_api::push::{PushJobBody, PushJobRequest};
 use af_app::intake::idempotency;
 use af_app::push::jobs::{self, NewJob};
-use af_domain::ids::{AgentKey, CompanyId, ConsumerUserId};
-use af_domain::refusal::{Code, Refusal};
+use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_domain::refusal::Refusal;
 use af_http::{ApiJson, ApiPath, IdempotencyKey, Json, Problem, StatusCode};
 
 use crate::caller::ConsumerApp;
@@ -35,21 +35,10 @@ pub async fn create(
         let body = ["push-job", user.as_str(), agent.as_str(), &said];
         idempotency::call(&app, &caller.key_id, key.as_str(), &body)
     });
-    let new = of_company(new_job(request)?, caller.company)?;
+    let mut new = new_job(request)?;
+    new.company = caller.company_of(new.company)?;
     let job = jobs::create(&app, &user, &agent, new, once.as_ref()).await?;
     Ok((StatusCode::CREATED, Json(job.into())))
-}
-
-/// A key that is bound to a company makes jobs of this company only.
-fn of_company(new: NewJob, bound: Option<CompanyId>) -> Result<NewJob, Refusal> {
-    let Some(bound) = bound else { return Ok(new) };
-    match &new.company {
-        Some(named) if *named != bound => {
-            let detail = format!("this key is bound to company {bound}; leave companyId out or name {bound}");
-            Err(Refusal { pointer: Some("/companyId".to_owned()), ..Refusal::new(Code::Forbidden, detail) })
-        }
-        _ => Ok(NewJob { company: Some(bound), ..new }),
-    }
 }
 
 fn new_job(request: PushJobRequest) -> Result<NewJob, Refusal> {

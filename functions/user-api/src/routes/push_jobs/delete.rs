@@ -15,9 +15,11 @@ use crate::caller::ConsumerApp;
     responses((status = 204), (status = 404, description = "not_found")),
 )]
 pub async fn delete(
-    ConsumerApp { app, .. }: ConsumerApp,
+    ConsumerApp { app, caller, .. }: ConsumerApp,
     ApiPath((user, agent, id)): ApiPath<(ConsumerUserId, AgentKey, PushJobId)>,
 ) -> Result<StatusCode, Problem> {
-    jobs::delete(&app, &JobPlace { user, agent, id }).await?;
+    let place = JobPlace { user, agent, id };
+    jobs::require_reached(&app, &place, &caller).await?;
+    jobs::delete(&app, &place).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,5 @@
 use af_api::push::PushJobBody;
-use af_app::push::jobs;
+use af_app::push::jobs::{self, JobPlace};
 use af_domain::ids::{AgentKey, ConsumerUserId, PushJobId};
 use af_http::{ApiPath, Json, Problem};
 
@@ -16,8 +16,10 @@ use crate::caller::ConsumerApp;
     responses((status = 200, body = PushJobBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    ConsumerApp { app, .. }: ConsumerApp,
+    ConsumerApp { app, caller, .. }: ConsumerApp,
     ApiPath((user, agent, id)): ApiPath<(ConsumerUserId, AgentKey, PushJobId)>,
 ) -> Result<Json<PushJobBody>, Problem> {
-    Ok(Json(jobs::get(&app, &user, &agent, &id).await?.into()))
+    let place = JobPlace { user, agent, id };
+    jobs::require_reached(&app, &place, &caller).await?;
+    Ok(Json(jobs::at(&app, &place).await?.into()))
 }

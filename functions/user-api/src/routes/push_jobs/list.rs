@@ -7,7 +7,8 @@ use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
 
-/// Lists the push jobs of a user with an agent, the newest first.
+/// Lists the push jobs of a user with an agent, the newest first. A key that is bound to a company gets the jobs of this
+/// company only, so a page may hold fewer jobs than its limit and still have a next page.
 ///
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
@@ -18,7 +19,7 @@ use crate::caller::ConsumerApp;
     responses((status = 200, body = Page<PushJobBody>)),
 )]
 pub async fn list(
-    ConsumerApp { app, .. }: ConsumerApp,
+    ConsumerApp { app, caller, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<PushJobBody>>, Problem> {
@@ -30,5 +31,6 @@ pub async fn list(
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| more).map(|job| key.seal_in(&listing, job.id.as_str()));
+    found.retain(|job| caller.reaches(&job.company));
     Ok(Json(Page::new(found.into_iter().map(Into::into).collect(), next)))
 }

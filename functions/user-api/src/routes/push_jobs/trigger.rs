@@ -1,7 +1,7 @@
 use af_api::problem::IdempotencyHeader;
 use af_api::push::PushDispatchBody;
 use af_app::intake::idempotency;
-use af_app::push::jobs::JobPlace;
+use af_app::push::jobs::{self, JobPlace};
 use af_app::push::trigger as use_case;
 use af_domain::ids::{AgentKey, ConsumerUserId, PushJobId};
 use af_http::{ApiPath, IdempotencyKey, Json, Problem, StatusCode};
@@ -29,10 +29,12 @@ pub async fn trigger(
     ApiPath((user, agent, id)): ApiPath<(ConsumerUserId, AgentKey, PushJobId)>,
     key: Option<IdempotencyKey>,
 ) -> Result<(StatusCode, Json<PushDispatchBody>), Problem> {
+    let place = JobPlace { user, agent, id };
+    jobs::require_reached(&app, &place, &caller).await?;
     let once = key.map(|key| {
-        let body = ["push-trigger", user.as_str(), agent.as_str(), id.as_str()];
+        let body = ["push-trigger", place.user.as_str(), place.agent.as_str(), place.id.as_str()];
         idempotency::call(&app, &caller.key_id, key.as_str(), &body)
     });
-    let dispatch = use_case::trigger(&app, &JobPlace { user, agent, id }, once.as_ref()).await?;
+    let dispatch = use_case::trigger(&app, &place, once.as_ref()).await?;
     Ok((StatusCode::ACCEPTED, Json(dispatch.into())))
 }
