@@ -77,7 +77,6 @@ async fn a_page_costs_at_most_six_requests() {
         assert!(page.text.len() < MAX_PAGE_BYTES, "{path}: {} bytes", page.text.len());
         costs.push((path, requests));
     }
-    println!("requests of pages: {costs:?}");
     let dear: Vec<_> = costs.iter().filter(|(_, requests)| *requests > MAX_PAGE_REQUESTS).collect();
     assert!(dear.is_empty(), "{dear:?}");
 }
