@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, open, openat};
 use tar::{EntryType, Header};
 
 use super::{
@@ -110,7 +110,7 @@ impl<W: Write> Packer<'_, W> {
 
     fn pack_file(&mut self, name: &Path, path: &Path, meta: &Metadata) -> Result<(), ArchiveError> {
         self.count.add(meta.len())?;
-        let file = match tree::with_access(path, FILE_MODE_BITS, || open_file(path)) {
+        let file = match tree::with_access(path, FILE_MODE_BITS, || open_inside(self.folder, name)) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 left_out(name, "the worker has no access to it");
                 return Ok(());
@@ -136,10 +136,17 @@ impl<W: Write> Packer<'_, W> {
     }
 }
 
-/// Opens a file, which a process may have replaced by a link or a pipe meanwhile.
-fn open_file(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+/// Opens the file `name` in `folder`, through no link: a process that outlives its message may replace the file, or a
+/// folder that it is in, by a link or a pipe.
+pub(super) fn open_inside(folder: &Path, name: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut at = open(folder, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let mut parts = name.components().peekable();
+    while let Some(part) = parts.next() {
+        let kind = if parts.peek().is_some() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
+        at = openat(&at, part.as_os_str(), flags | OFlags::NOFOLLOW | kind, Mode::empty())?;
+    }
+    Ok(at.into())
 }
 
 /// The header of an entry without content. Its mode is the same before and after the worker takes access.

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::*;
+use crate::snapshot::archive::pack::open_inside;
 use crate::snapshot::archive::unpack::unpack_within;
 
 /// Counts the bytes that are read.
@@ -190,6 +191,18 @@ fn the_limits_of_a_volume_are_its_free_inodes_and_bytes() {
     // A file system without a fixed number of inodes.
     (volume.f_files, volume.f_favail) = (0, 0);
     assert_eq!(Limits::of_volume(&volume).max_entries, MAX_ENTRIES);
+}
+
+#[test]
+fn the_content_of_a_file_is_never_read_through_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    fs::write(folder.path().join("a/b/file"), "text").unwrap();
+    symlink("b", folder.path().join("a/folder")).unwrap();
+    symlink("file", folder.path().join("a/b/link")).unwrap();
+    let read = |name: &str| open_inside(folder.path(), Path::new(name)).and_then(io::read_to_string);
+    assert_eq!(read("a/b/file").unwrap(), "text");
+    assert!(read("a/folder/file").is_err() && read("a/b/link").is_err());
 }
 
 #[test]
