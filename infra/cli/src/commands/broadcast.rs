@@ -46,6 +46,9 @@ pub enum Broadcast {
         wait: bool,
     },
     /// Show a broadcast and its progress
+    ///
+    /// Example: agent-factory broadcast show 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Show {
         /// The id
         broadcast: BroadcastId,
@@ -54,6 +57,9 @@ pub enum Broadcast {
         wait: bool,
     },
     /// List the broadcasts of a company, the newest first
+    ///
+    /// Example: agent-factory broadcast list --company acme
+    #[command(verbatim_doc_comment)]
     List {
         /// The company
         #[arg(long)]
@@ -66,6 +72,9 @@ pub enum Broadcast {
         cursor: Option<String>,
     },
     /// Cancel a running broadcast; targets that have their message keep it
+    ///
+    /// Example: agent-factory broadcast cancel 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Cancel {
         /// The id
         broadcast: BroadcastId,
