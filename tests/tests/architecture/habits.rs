@@ -16,6 +16,7 @@ const SLEEPERS: [(&str, &str); 14] = [
     ("tests/tests/simulation/queue_operations.rs", PAUSED),
     ("tests/tests/simulation/operators.rs", PAUSED),
     ("tests/tests/simulation/people.rs", PAUSED),
+    ("tests/tests/simulation/push.rs", PAUSED),
     ("tests/tests/simulation/reconciler.rs", PAUSED),
     ("tests/tests/simulation/telegram.rs", PAUSED),
     ("tests/tests/simulation/users.rs", PAUSED),
