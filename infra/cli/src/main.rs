@@ -1,5 +1,7 @@
 //! `agent-factory`: the whole bundle on one machine, the reference worker, and operator commands over the API.
 
+#![allow(rustdoc::bare_urls, reason = "the comments are the help of the commands, where a URL is plain text")]
+
 mod api;
 mod commands;
 mod dev;
