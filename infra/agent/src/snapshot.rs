@@ -76,14 +76,25 @@ impl Files {
     }
 
     /// Makes sure that the folder holds this conversation's files. Restores them if it does not, and answers whether it
-    /// did.
+    /// did. Before it changes them, it awaits `at_rest`, after which no program uses them. The files of a fresh folder, which
+    /// has belonged to no conversation, stay if there is no snapshot.
     ///
     /// # Errors
     /// When they cannot be restored. Then the folder belongs to no conversation, and the next call tries again.
-    pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
+    pub async fn ensure(
+        &self,
+        api: &Api,
+        conversation_id: &str,
+        at_rest: impl Future<Output = ()>,
+    ) -> Result<bool, FilesError> {
         if self.folder.contents().conversation_id.as_deref() == Some(conversation_id) {
             return Ok(false);
         }
+        if self.folder.is_fresh() && latest(api, conversation_id).await?.is_none() {
+            self.own(conversation_id, false).await?;
+            return Ok(false);
+        }
+        at_rest.await;
         let mut skipped = 0;
         let restored = loop {
             self.folder.empty().await?;
@@ -105,12 +116,17 @@ impl Files {
                 Err(error) => return Err(error),
             }
         };
+        self.own(conversation_id, restored).await?;
+        Ok(true)
+    }
+
+    /// Makes the files those of the conversation.
+    async fn own(&self, conversation_id: &str, restored: bool) -> Result<(), FilesError> {
         if let Some(uid) = self.uid {
             self.folder.give_to(uid).await?;
         }
         let conversation_id = Some(conversation_id.to_owned());
-        self.folder.write_contents(Contents { conversation_id, restored }).await?;
-        Ok(true)
+        self.folder.write_contents(Contents { conversation_id, restored }).await
     }
 
     /// Restores a snapshot into the empty folder. The folder is empty before each try.

@@ -7,6 +7,9 @@
 //! most [`MAX_TRIES`] times in all, after the time that the server names or after a backoff. The partial reply is
 //! discarded. An answer without a reply ([`NoReply`]) fails the attempt. A permanent refusal (a wrong key, an unknown model) fails the message at once. No error contains the key.
 //! Pictures are part of the request. If the model refuses a request with pictures, it is repeated without them.
+//!
+//! **An agent's gateway** offers the same API and keeps the conversation itself. So it gets only the message, and no request
+//! twice: a repetition would be one more message of its conversation. It is silent while its tools work.
 
 use std::time::Duration;
 
@@ -22,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::completion::{Answer, Completion, ErrorBody, NoReply};
 use super::contract::{Engine, Failure, MAX_REPLY_BYTES, Progress};
+use super::openclaw::MAX_AGENT_SILENCE;
 use super::pictures::pictures;
 use crate::backoff::Backoff;
 use crate::config::OpenAiConfig;
@@ -49,6 +53,28 @@ pub struct OpenAi {
     /// Loads the pictures of a message.
     links: reqwest::Client,
     config: OpenAiConfig,
+    server: Server,
+}
+
+/// Who keeps the conversation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// A model, which gets the history with each message.
+    Model,
+    /// The gateway of an agent.
+    Agent,
+}
+
+impl Server {
+    /// Most requests for one attempt.
+    fn max_tries(self) -> usize {
+        if self == Self::Model { MAX_TRIES } else { 1 }
+    }
+
+    /// Longest silence before and within an answer.
+    fn max_silence(self) -> Duration {
+        if self == Self::Model { MAX_SILENCE } else { MAX_AGENT_SILENCE }
+    }
 }
 
 /// Why a request has no reply.
@@ -85,7 +111,12 @@ impl OpenAi {
     pub fn new(config: OpenAiConfig, factory_url: &str) -> Result<Self, reqwest::Error> {
         // A whole answer has no time limit of its own: the engine is stopped when the trust in the lease ends.
         let http = http::client(&config.base_url, None)?;
-        Ok(Self { http, links: http::link_client(factory_url)?, config })
+        Ok(Self { http, links: http::link_client(factory_url)?, config, server: Server::Model })
+    }
+
+    /// The same for the gateway of an agent, which keeps the conversation itself.
+    pub fn gateway(config: OpenAiConfig, factory_url: &str) -> Result<Self, reqwest::Error> {
+        Ok(Self { server: Server::Agent, ..Self::new(config, factory_url)? })
     }
 
     async fn ask(
@@ -94,7 +125,11 @@ impl OpenAi {
         pictures: &[Value],
         progress: &Progress,
     ) -> Result<String, Failed> {
-        let messages = messages(bundle, pictures);
+        let mut messages = messages(bundle, pictures);
+        if self.server == Server::Agent {
+            messages.drain(..messages.len().saturating_sub(1));
+        }
+        let max_silence = self.server.max_silence();
         // Servers use `user` to limit abuse. The hash tells them which requests belong together, and nothing else.
         let conversation_id = bundle.raw["conversationId"].as_str().unwrap_or_default();
         let user = HEXLOWER.encode(&Sha256::digest(conversation_id));
@@ -103,7 +138,7 @@ impl OpenAi {
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key.expose_secret());
         }
-        let response = timeout(MAX_SILENCE, request.send())
+        let response = timeout(max_silence, request.send())
             .await
             .map_err(|_| Failed::transient("the model's server did not answer"))?
             .map_err(|error| {
@@ -115,9 +150,9 @@ impl OpenAi {
         let kind =
             response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if kind.starts_with("text/event-stream") {
-            streamed(response, progress).await
+            streamed(response, progress, max_silence).await
         } else {
-            whole(response).await
+            whole(response, max_silence).await
         }
     }
 
@@ -179,7 +214,7 @@ impl Engine for OpenAi {
                 Err(Failed::Transient { reason, retry_after }) => {
                     let reason = self.without_key(&reason);
                     let wait = retry_after.unwrap_or_else(|| backoff.next());
-                    if tries == MAX_TRIES || wait > MAX_RETRY_AFTER {
+                    if tries == self.server.max_tries() || wait > MAX_RETRY_AFTER {
                         return Err(Failure { retry_after, ..Failure::retryable(reason) });
                     }
                     (reason, wait)
@@ -224,11 +259,11 @@ fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
     messages
 }
 
-async fn streamed(response: Response, progress: &Progress) -> Result<String, Failed> {
+async fn streamed(response: Response, progress: &Progress, max_silence: Duration) -> Result<String, Failed> {
     let mut events = Box::pin(events(response));
     let mut answer = Answer::default();
     loop {
-        let next = timeout(MAX_SILENCE, events.next()).await;
+        let next = timeout(max_silence, events.next()).await;
         let event =
             match next.map_err(|_| Failed::transient("the model's server fell silent in its answer"))? {
                 Some(Ok(event)) if event.data == DONE => return Ok(answer.reply()?),
@@ -264,8 +299,8 @@ fn events(response: Response) -> impl Stream<Item = Result<Event, EventStreamErr
     bounded.eventsource()
 }
 
-async fn whole(response: Response) -> Result<String, Failed> {
-    let body = timeout(MAX_SILENCE, http::read_start(response, 4 * MAX_REPLY_BYTES)).await;
+async fn whole(response: Response, max_silence: Duration) -> Result<String, Failed> {
+    let body = timeout(max_silence, http::read_start(response, 4 * MAX_REPLY_BYTES)).await;
     let body = body.map_err(|_| Failed::transient("the model's server fell silent in its answer"))?;
     let completion = serde_json::from_slice(&body).map_err(|_| {
         Failed::transient("the model's server answered with a body that is not a chat completion")

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -31,12 +32,13 @@ pub struct Folder {
     path: PathBuf,
     /// What the owner file says. It is read only once, because programs can write in the folder and must not change it.
     contents: Mutex<Contents>,
+    fresh: AtomicBool,
 }
 
 impl Folder {
     /// Opens an empty folder, or one that already has an owner file.
     pub async fn open(path: PathBuf) -> Result<Self, FilesError> {
-        let folder = Self { path, contents: Mutex::default() };
+        let folder = Self { path, contents: Mutex::default(), fresh: AtomicBool::new(false) };
         let contents = folder
             .run(|path| {
                 fs::create_dir_all(path)?;
@@ -51,7 +53,9 @@ impl Folder {
             })
             .await?
             .ok_or_else(|| FilesError::NotAWorkersFolder(folder.path.clone()))?;
+        let is_fresh = contents.conversation_id.is_none() && !folder.has_files().await?;
         folder.remember(contents);
+        folder.fresh.store(is_fresh, Ordering::Relaxed);
         Ok(folder)
     }
 
@@ -64,7 +68,14 @@ impl Folder {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the folder was empty when this process opened it, and has belonged to no conversation since. Then its files
+    /// belong to the deployment and to the engine.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
     fn remember(&self, contents: Contents) {
+        self.fresh.store(false, Ordering::Relaxed);
         *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
     }
 

@@ -6,6 +6,7 @@ mod command;
 mod files;
 mod once;
 mod openai;
+mod openclaw;
 mod server;
 mod skills;
 mod support;
