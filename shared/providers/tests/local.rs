@@ -8,7 +8,7 @@ use std::time::Duration;
 use af_domain::ids::WorkerId;
 use af_providers::{
     LocalOptions, LocalProvider, Machine, MachineState, Provider, ProviderError, Scope, SpawnSpec,
-    StopOutcome, Teardown,
+    StopOutcome, Teardown, WorkerKind,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -44,6 +44,8 @@ impl Fixture {
         LocalProvider::new(LocalOptions {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
+            kind: WorkerKind::Reference,
+            env: Default::default(),
             data_dir: folder.path().to_owned(),
             stop_timeout,
         })
@@ -264,6 +266,53 @@ async fn stop_sends_sigterm_and_leaves_the_volume() {
 }
 
 #[tokio::test]
+async fn sigterm_reaches_the_worker_alone_and_the_worker_ends_its_own_processes() {
+    let fixture = Fixture::new(
+        r#"sh -c 'trap "echo signalled" TERM; trap "exit 0" USR1; echo up; while :; do sleep 0.05; done' & child=$!
+        trap 'kill -USR1 $child; wait $child; echo ended; exit 0' TERM; wait"#,
+    );
+    let machine = fixture.spawn().await.machine;
+    fixture.first_line().await;
+    assert_eq!(fixture.provider.stop(&machine).await.unwrap(), StopOutcome::Stopped);
+    assert_eq!(fixture.log(), "up\nended\n");
+}
+
+#[tokio::test]
+async fn a_worker_of_an_image_gets_its_own_port_and_keeps_paths_and_the_machines_variables_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"echo "$DIR $OPENCLAW_GATEWAY_PORT $OPENCLAW_GATEWAY_URL $SET $KEY""#;
+    let mut ports = Vec::new();
+    for (kind, dir) in [
+        (WorkerKind::Image, "/data/x".into()),
+        (WorkerKind::Reference, folder.path().join("workers/w2/data/x")),
+    ] {
+        let worker = if kind == WorkerKind::Image { "w1" } else { "w2" };
+        let provider = LocalProvider::new(LocalOptions {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            kind,
+            env: [("SET", "here"), ("KEY", "secret")]
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .into(),
+            data_dir: folder.path().to_owned(),
+            stop_timeout: Duration::from_secs(1),
+        });
+        let deployed = [("DIR", "/data/x"), ("OPENCLAW_GATEWAY_PORT", "18789"), ("SET", "deployed")];
+        let env = deployed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        provider.spawn(&SpawnSpec { env: env.into_iter().collect(), ..spec(worker) }).await.unwrap();
+        let log = folder.path().join("workers").join(worker).join("worker.log");
+        let line =
+            eventually(async || std::fs::read_to_string(&log).ok().filter(|log| log.ends_with('\n'))).await;
+        let port = line.split(' ').nth(1).unwrap().to_owned();
+        let url = if kind == WorkerKind::Image { format!("http://127.0.0.1:{port}") } else { String::new() };
+        assert_eq!(line, format!("{} {port} {url} here secret\n", PathBuf::from(dir).display()));
+        ports.push(port);
+        assert!(!format!("{provider:?}").contains("secret"));
+    }
+    assert!(ports[0] != "18789" && ports[1] == "18789", "{ports:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_ignores_sigterm_is_killed_at_the_limit() {
     let fixture =
         Fixture::with_limit("trap '' TERM; echo up; while :; do sleep 60; done", Duration::from_millis(60));
@@ -333,6 +382,8 @@ async fn a_missing_program_is_refused_and_leaves_no_machine() {
     let provider = LocalProvider::new(LocalOptions {
         program: folder.path().join("no-such-program"),
         args: Vec::new(),
+        kind: WorkerKind::Reference,
+        env: Default::default(),
         data_dir: folder.path().to_owned(),
         stop_timeout: Duration::from_secs(1),
     });

@@ -12,6 +12,7 @@ mod idle;
 mod latency;
 mod managed_bots;
 mod message_order;
+mod model;
 mod outbox;
 mod pairing;
 mod push;

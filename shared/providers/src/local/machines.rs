@@ -1,6 +1,6 @@
 //! The steps on machines, all synchronous: folders and the process table, under one lock.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use af_domain::ids::WorkerId;
 use rustix::process::Signal;
+use secrecy::ExposeSecret;
 
 use super::home::{Home, Life, Locked, Record};
-use super::options::LocalOptions;
+use super::options::{LocalOptions, WorkerKind};
 use super::process::{self, ProcessId, Processes, Start};
 use crate::error::ProviderError;
 use crate::machine::{Machine, MachineRef, MachineState, SpawnSpec, Volume, VolumeRef};
@@ -145,11 +146,7 @@ impl Machines {
         let start = Start {
             program: &self.options.program,
             args: &self.options.args,
-            env: spec
-                .env
-                .iter()
-                .map(|(name, value)| (name, with_local_path(value, &spec.volume_path, &volume)))
-                .collect(),
+            env: self.env(spec, &volume)?,
             mark: &self.home.mark(worker),
             data: &volume,
             log: self.home.open_log(worker).map_err(|e| failed("open the worker's log", e))?,
@@ -170,6 +167,24 @@ impl Machines {
         process::reap(child, move |status| this.record_end(&reaped, process, status.code()))
             .map_err(|e| failed("start the thread that waits for the worker", e))?;
         written.map(|()| record)
+    }
+
+    /// The variables of a worker: those of the deployment, then those of this machine.
+    fn env(&self, spec: &SpawnSpec, volume: &Path) -> ProviderResult<BTreeMap<String, OsString>> {
+        let is_image = self.options.kind == WorkerKind::Image;
+        let mounted_at = if is_image { "" } else { &spec.volume_path };
+        let deployed = spec.env.iter();
+        let mut env: BTreeMap<String, OsString> = deployed
+            .map(|(name, value)| (name.to_owned(), with_local_path(value, mounted_at, volume)))
+            .collect();
+        if is_image {
+            let port = process::free_port().map_err(|e| failed("find a free port", e))?;
+            env.insert("OPENCLAW_GATEWAY_PORT".to_owned(), port.to_string().into());
+            env.insert("OPENCLAW_GATEWAY_URL".to_owned(), format!("http://127.0.0.1:{port}").into());
+        }
+        let own = self.options.env.iter();
+        env.extend(own.map(|(name, value)| (name.clone(), OsString::from(value.expose_secret()))));
+        Ok(env)
     }
 
     /// Called by the thread that waits for the process. Does nothing when the record is gone or names another process.
@@ -252,7 +267,8 @@ impl Machines {
         self.home.remove_record(worker, &locked).map_err(|e| failed("remove the machine's record", e))
     }
 
-    /// Sends SIGTERM, unless this process has sent it before.
+    /// Sends SIGTERM to the worker, unless this process has sent it before. The worker decides when the processes that it has
+    /// started end: they may work on its message.
     pub fn request_stop(&self, worker: &WorkerId) -> ProviderResult<StopRequest> {
         let locked = self.lock()?;
         let mut record = self.resolved(worker, &locked)?;
@@ -264,9 +280,9 @@ impl Machines {
         }
         // Written first, so that a process that ends at once counts as one that was asked to stop.
         record.life = Life::Stopping(process);
-        let sent = self.write(worker, &record, &locked).and_then(|()| {
-            process::signal_group(process, Signal::TERM).map_err(|e| failed("send SIGTERM", e))
-        });
+        let sent = self
+            .write(worker, &record, &locked)
+            .and_then(|()| process::signal(process, Signal::TERM).map_err(|e| failed("send SIGTERM", e)));
         if sent.is_err() {
             self.forget_stop(worker);
         }
@@ -292,7 +308,7 @@ impl Machines {
         }
         let marked = Processes::all().marked(&self.home.mark(worker));
         for process in &marked {
-            process::kill(*process).map_err(|e| failed("send SIGKILL", e))?;
+            process::signal(*process, Signal::KILL).map_err(|e| failed("send SIGKILL", e))?;
         }
         Ok(marked.len() + usize::from(own.is_some()))
     }
