@@ -1,6 +1,7 @@
 //! Conversions between wire types and the values of use cases.
 
 use af_api::messages::PayloadBody;
+use af_api::usage::UsageBody;
 use af_api::worker::control::Control;
 use af_api::worker::history::{HistoryEntry, PendingToolCall};
 use af_api::worker::hydration::{Bridge, Bundle, ConversationState};
@@ -10,10 +11,11 @@ use af_app::agents::bridge::BridgeRuntime;
 use af_app::settings::policies;
 use af_app::worker::DeliveredBy;
 use af_app::{App, AppError, worker};
-use af_domain::ids::LeaseId;
+use af_domain::ids::{InvalidId, LeaseId, ModelName};
 use af_domain::message::{self, ReplyFormat, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
+use af_domain::usage::{MAX_USAGE_COUNT, Usage};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The durations that a worker gets with a message.
@@ -149,6 +151,48 @@ pub fn delivered_by(word: Option<&str>) -> Result<DeliveredBy, Refusal> {
 /// Reads pending tool calls.
 pub fn tool_calls(calls: Option<Vec<PendingToolCall>>) -> Option<Vec<message::PendingToolCall>> {
     calls.map(|calls| calls.into_iter().map(message::PendingToolCall::from).collect())
+}
+
+/// Reads the usage of an attempt.
+///
+/// # Errors
+/// A refusal that names the field with a malformed name or a number over [`MAX_USAGE_COUNT`].
+pub fn usage(usage: Option<UsageBody>) -> Result<Option<Usage>, Refusal> {
+    let Some(usage) = usage else { return Ok(None) };
+    let name = |field: &str, text: Option<String>| {
+        let malformed = |why: InvalidId| {
+            Refusal::field(format!("/usage/{field}"), format!("{field} must be {}", why.rule))
+        };
+        text.map(ModelName::parse).transpose().map_err(malformed)
+    };
+    let numbers = [
+        ("inputTokens", Some(usage.input_tokens)),
+        ("outputTokens", Some(usage.output_tokens)),
+        ("cachedInputTokens", usage.cached_input_tokens),
+        ("costMicros", usage.cost_micros),
+        ("turns", usage.turns),
+        ("toolCalls", usage.tool_calls),
+    ];
+    if let Some((field, _)) = numbers.iter().find(|(_, number)| number.is_some_and(|n| n > MAX_USAGE_COUNT)) {
+        return Err(Refusal::field(
+            format!("/usage/{field}"),
+            format!("{field} must be at most {MAX_USAGE_COUNT}"),
+        ));
+    }
+    if usage.cached_input_tokens.is_some_and(|cached| cached > usage.input_tokens) {
+        let detail = "cachedInputTokens must be at most inputTokens, which includes them";
+        return Err(Refusal::field("/usage/cachedInputTokens", detail));
+    }
+    Ok(Some(Usage {
+        model: name("model", usage.model)?,
+        provider: name("provider", usage.provider)?,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_input_tokens: usage.cached_input_tokens,
+        cost_micros: usage.cost_micros,
+        turns: usage.turns,
+        tool_calls: usage.tool_calls,
+    }))
 }
 
 /// Reads a lease and its fence, which must match.

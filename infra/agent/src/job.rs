@@ -114,7 +114,7 @@ impl Work<'_> {
             Err(Interruption::Outcome(outcome)) => outcome,
             Err(Interruption::Abandoned(end)) => return end,
         };
-        match timeout_at(self.lease.trusted_until(), self.finish(outcome)).await {
+        match timeout_at(self.lease.trusted_until(), self.finish(outcome, &progress)).await {
             Ok(Ok(())) => {
                 // The server knows the outcome. If it hands out the message again, a new reply is wanted.
                 self.unreported.forget(message_id);
@@ -160,7 +160,8 @@ impl Work<'_> {
             text = self.run_engine(bundle, progress) => text?,
         };
         let question = bundle.payload.message_text.clone();
-        let reply = Reply { question, claimed_at, text, at: self.lease.server_now_ms() };
+        let reply =
+            Reply { question, claimed_at, text, at: self.lease.server_now_ms(), usage: progress.usage() };
         self.unreported.note(&self.lease.job().message_id, &reply);
         Ok(reply)
     }
@@ -208,10 +209,10 @@ impl Work<'_> {
     }
 
     /// Reports the outcome until the server has accepted it. The caller stops the retries when the trust ends.
-    async fn finish(&self, mut outcome: Outcome) -> Result<(), End> {
+    async fn finish(&self, mut outcome: Outcome, progress: &Progress) -> Result<(), End> {
         let mut backoff = Backoff::new();
         loop {
-            let Err(error) = self.report(&outcome).await else { return Ok(()) };
+            let Err(error) = self.report(&outcome, progress).await else { return Ok(()) };
             match (&error, &outcome) {
                 // A reply that the server refuses must not make the message come back again and again.
                 (ApiError::Refused { .. }, Outcome::Reply(_)) => {
@@ -223,18 +224,21 @@ impl Work<'_> {
         }
     }
 
-    async fn report(&self, outcome: &Outcome) -> Result<(), ApiError> {
+    async fn report(&self, outcome: &Outcome, progress: &Progress) -> Result<(), ApiError> {
         match outcome {
             Outcome::Reply(reply) => self.complete(reply).await,
-            Outcome::Failure(failure) => self.fail(failure, false).await,
+            Outcome::Failure(failure) => self.fail(failure, false, progress).await,
             Outcome::Drained => {
                 let reason = "the worker had to shut down before the message was done";
-                self.fail(&Failure::retryable(reason), true).await
+                self.fail(&Failure::retryable(reason), true, progress).await
             }
         }
     }
 
-    async fn complete(&self, Reply { question, claimed_at, text, at }: &Reply) -> Result<(), ApiError> {
+    async fn complete(
+        &self,
+        Reply { question, claimed_at, text, at, usage }: &Reply,
+    ) -> Result<(), ApiError> {
         let job = self.lease.job();
         let reply = Some(text.clone()).filter(|text| is_shown(text));
         let question = entry("user", question, *claimed_at);
@@ -246,12 +250,13 @@ impl Work<'_> {
             pending_tool_calls: None,
             metadata: BTreeMap::new(),
             delivery: None,
+            usage: usage.clone(),
             reply: reply.map(|text| ReplyBody { text, format: Some(self.engine.format().to_owned()) }),
         };
         self.api.complete(job, &request).await
     }
 
-    async fn fail(&self, failure: &Failure, drained: bool) -> Result<(), ApiError> {
+    async fn fail(&self, failure: &Failure, drained: bool, progress: &Progress) -> Result<(), ApiError> {
         let job = self.lease.job();
         let request = FailRequest {
             lease_id: job.lease_id.clone(),
@@ -262,6 +267,7 @@ impl Work<'_> {
                 .retry_after
                 .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)),
             drained,
+            usage: progress.usage(),
         };
         self.api.fail(job, &request).await
     }

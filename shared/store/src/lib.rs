@@ -26,6 +26,7 @@ pub mod group;
 pub mod idempotency;
 mod item;
 pub mod keys;
+pub mod ledger;
 pub mod managed_bot;
 pub mod media;
 pub mod message;

@@ -324,6 +324,7 @@ impl World {
             metadata: Default::default(),
             reply: None,
             delivery: None,
+            usage: None,
         };
         complete(&self.app, &running.worker, &running.message, &running.lease, with, DeliveredBy::Worker)
             .await

@@ -66,6 +66,10 @@ mod policies {
     pub mod get;
     pub mod put;
 }
+mod prices {
+    pub mod get;
+    pub mod put;
+}
 mod provider {
     pub mod cleanup;
     pub mod readiness;
@@ -121,6 +125,9 @@ mod snapshots {
     pub mod skip;
 }
 mod telegram_webhooks;
+mod usage {
+    pub mod list;
+}
 mod workers {
     pub mod get;
     pub mod list;
@@ -164,6 +171,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(outbox::drop::drop))
         .routes(routes!(outbox::resend::resend))
         .routes(routes!(policies::get::get, policies::put::put))
+        .routes(routes!(prices::get::get, prices::put::put))
         .routes(routes!(provider::readiness::readiness))
         .routes(routes!(provider::cleanup::cleanup))
         .routes(routes!(provider::volume::delete))
@@ -190,6 +198,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(skills::versions::list))
         .routes(routes!(skills::version::get))
         .routes(routes!(telegram_webhooks::configure))
+        .routes(routes!(usage::list::list))
         .routes(routes!(workers::list::list, workers::register::register))
         .routes(routes!(workers::reconcile::reconcile))
         .routes(routes!(workers::get::get))

@@ -61,7 +61,7 @@ pub(super) async fn deliver_job(
         return Ok(None);
     };
     if let Some(reason) = Box::pin(refusal(app, &claimed.after, loaded.addressee.as_ref())).await? {
-        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, &reason, Retry::Never);
+        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, reason.as_str(), Retry::Never);
         match Box::pin(ended).await {
             // Another call has ended the lease meanwhile.
             Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => {}

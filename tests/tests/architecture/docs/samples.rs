@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use af_domain::ids::{
     AgentKey, BindingId, BotIdentity, BotUsername, BroadcastId, CompanyId, ConsumerUserId, ConversationId,
-    Fence, MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts, StorageId,
-    TelegramUserId, TemplateKey, WorkerId,
+    Fence, MessageId, ModelName, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts,
+    StorageId, TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
+use af_domain::push::Day;
 use af_domain::time::Timestamp;
 use af_store::keys::{self, Key};
 
@@ -96,6 +97,27 @@ impl Samples {
             .with(Self::of_push(at))
     }
 
+    fn of_ledger(at: Timestamp) -> Self {
+        let (key, part) = (|key: Key| vec![key.pk, key.sk], |part: &str| vec![part.to_owned()]);
+        let (agent, user) = (AgentKey::parse("support").unwrap(), ConsumerUserId::parse("ann").unwrap());
+        let (model, day) = (ModelName::parse("small-1").unwrap(), Day::of_utc(at));
+        let made = [
+            ("ledger_of_deployment", key(keys::ledger_of_deployment(day))),
+            ("ledger_of_agent", key(keys::ledger_of_agent(&agent, day))),
+            ("ledger_of_user", key(keys::ledger_of_user(&user, &agent, day))),
+            ("ledger_of_model", key(keys::ledger_of_model(&model, day))),
+            ("ledger_batch", key(keys::ledger_batch("f00d"))),
+            ("ledger_partition_of_user", vec![keys::ledger_partition_of_user(&user)]),
+            ("LEDGER_OF_AGENTS", part(keys::LEDGER_OF_AGENTS)),
+            ("LEDGER_OF_DEPLOYMENT", part(keys::LEDGER_OF_DEPLOYMENT)),
+            ("LEDGER_OF_MODELS", part(keys::LEDGER_OF_MODELS)),
+            ("LEDGER_OF_USERS", part(keys::LEDGER_OF_USERS)),
+        ];
+        let placeholders =
+            vec![("batch", "f00d".into()), ("day", day.to_string()), ("model", model.to_string())];
+        Self { made: BTreeMap::from(made), placeholders }
+    }
+
     fn of_names() -> Self {
         let made = [
             ("AGENTS", keys::AGENTS),
@@ -182,7 +204,7 @@ impl Samples {
             ("pushJobId", job.to_string()),
             ("broadcastId", broadcast.to_string()),
         ];
-        Self { made: BTreeMap::from(made), placeholders }
+        Self { made: BTreeMap::from(made), placeholders }.with(Self::of_ledger(at))
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {

@@ -12,7 +12,7 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     answers paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, \
     which are not part of this document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 18] = [
+const TAGS: [(&str, &str); 19] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -30,6 +30,7 @@ const TAGS: [(&str, &str); 18] = [
     ("snapshots", "The files that an agent keeps for a user."),
     ("telegram", "Telegram: the webhook, and how it is set."),
     ("templates", "Message templates: texts that apps send often."),
+    ("usage", "What each day has used: messages, attempts, tokens and costs."),
     ("users", "The agents of a user."),
 ];
 const TAGS_OF_WORKERS: [(&str, &str); 2] =
@@ -134,6 +135,10 @@ fn complete(
     let description = operation["description"].as_str().map(|d| d.replace("# Errors\n", "Errors: "));
     if let Some(description) = description {
         operation["description"] = description.trim().into();
+    }
+    // An operation without a credential says so.
+    if operation["security"].is_null() {
+        operation["security"] = json!([]);
     }
     let parameters = parameters_of(path);
     if !parameters.is_empty() {

@@ -45,6 +45,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("messageId", "01KE3N4AZ0000000000000000A"),
     ("messageText", "Where is my parcel?"),
     ("method", "PUT"),
+    ("model", "gpt-5-mini"),
     ("name", "app one"),
     ("organizationSlug", "acme"),
     ("pairingCode", "7KQ2MBX4RWPN"),
@@ -62,6 +63,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("paired", "You are connected with {agent}."),
     ("rateLimit", "Please wait a moment."),
     ("stopped", "Stopped."),
+    ("templateId", "acme:morning"),
     ("tooManyWrongCodes", "Please wait ten minutes."),
     ("unbound", "Please connect this chat in the app."),
     ("unknownGreeting", "Hello! Please connect this chat in the app."),
@@ -152,8 +154,11 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
 
 fn object_of(schema: &Value, inner: &impl Fn(&str, &Value) -> Value) -> Value {
     // Only an earlier answer has a cursor, and a message has a text or a template.
+    let is_required = |name: &String| {
+        schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name))
+    };
     let fields = object(&schema["properties"])
-        .filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since" | "templateId"));
+        .filter(|(name, _)| is_required(name) || !matches!(name.as_str(), "cursor" | "since" | "templateId"));
     let fields = fields.map(|(name, field)| (name.clone(), inner(name, field)));
     let mut fields: Map<_, _> = fields.collect();
     if fields.is_empty() && schema["additionalProperties"].is_object() {

@@ -22,6 +22,7 @@ macro_rules! send {
 mod bindings;
 mod bots;
 mod groups;
+mod ledger;
 mod managed_bots;
 mod operator;
 mod outbox;
@@ -115,6 +116,9 @@ writes! {
         continue_chat_if_new => Same;
         add_line_if_new => Same;
         clear_lines_if_unchanged => Same;
+    }
+    ledger {
+        add_to_ledger_if_new => Contains("Stale");
     }
     skills {
         change_skill_if_unchanged => Contains("Stale");

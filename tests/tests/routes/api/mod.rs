@@ -13,6 +13,7 @@ mod events;
 mod expiry;
 mod hydration;
 mod ingress_config;
+mod ledger;
 mod lists;
 mod managed_bots;
 mod message_config;

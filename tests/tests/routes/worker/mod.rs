@@ -17,6 +17,7 @@ mod shards;
 mod stop;
 mod tokens;
 mod unicode;
+mod usage;
 mod waiting;
 
 use std::ops::Deref;
