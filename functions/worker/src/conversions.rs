@@ -3,15 +3,18 @@
 use af_api::messages::PayloadBody;
 use af_api::usage::UsageBody;
 use af_api::worker::control::Control;
+use af_api::worker::documents::{MemoryDocument, Workspace, WorkspaceDocument};
 use af_api::worker::history::{HistoryEntry, PendingToolCall};
 use af_api::worker::hydration::{Bridge, Bundle, ConversationState};
 use af_api::worker::outcome::ReplyBody;
 use af_api::worker::poll::Job;
 use af_app::agents::bridge::BridgeRuntime;
+use af_app::documents::{HydratedDocument, HydratedWorkspace, WorkspaceContent, WorkspaceWanted};
 use af_app::settings::policies;
 use af_app::worker::DeliveredBy;
 use af_app::{App, AppError, worker};
-use af_domain::ids::{InvalidId, LeaseId, ModelName};
+use af_domain::document::Document;
+use af_domain::ids::{DocumentPath, InvalidId, LeaseId, ModelName};
 use af_domain::message::{self, ReplyFormat, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
@@ -65,8 +68,48 @@ pub fn job(job: &worker::bundle::Job, payload: PayloadBody, timing: Timing) -> J
     }
 }
 
-/// The hydration bundle of a claimed message. `payload` is the message's payload with its links.
-pub fn bundle(job: &worker::bundle::Job, payload: PayloadBody, bundle: worker::bundle::Bundle) -> Bundle {
+/// What a worker wants of the workspace, by the fingerprint of the one that it has.
+pub fn workspace_wanted(fingerprint: Option<String>) -> WorkspaceWanted {
+    fingerprint.map_or(WorkspaceWanted::Everything, WorkspaceWanted::UnlessFingerprint)
+}
+
+/// A workspace. `link` makes the link of a document that has no content.
+pub fn workspace(workspace: HydratedWorkspace, link: impl Fn(&DocumentPath) -> Option<String>) -> Workspace {
+    let HydratedWorkspace { fingerprint, content } = workspace;
+    let Some(WorkspaceContent { documents, memory_window, memory_since }) = content else {
+        return Workspace { fingerprint, documents: None, memory_window: None, memory_since: None };
+    };
+    let sha256 = |document: &Document| document.content.as_ref().map(|c| c.sha256.to_string());
+    let document = |HydratedDocument { placed, text }: HydratedDocument| WorkspaceDocument {
+        sha256: sha256(&placed.document).unwrap_or_default(),
+        owner: placed.document.owner.as_str().to_owned(),
+        download_url: if text.is_none() { link(&placed.document.path) } else { None },
+        content: text,
+        path: placed.document.path.to_string(),
+    };
+    let memory = |HydratedDocument { placed, text }: HydratedDocument| MemoryDocument {
+        sha256: sha256(&placed.document).unwrap_or_default(),
+        owner: placed.document.owner.as_str().to_owned(),
+        content: text.unwrap_or_default(),
+        date: placed.document.path.day().unwrap_or_default().to_owned(),
+        path: placed.document.path.to_string(),
+    };
+    Workspace {
+        fingerprint,
+        documents: Some(documents.into_iter().map(document).collect()),
+        memory_window: Some(memory_window.into_iter().map(memory).collect()),
+        memory_since: Some(memory_since),
+    }
+}
+
+/// The hydration bundle of a claimed message. `payload` is the message's payload with its links, and `workspace` the bundle's
+/// workspace.
+pub fn bundle(
+    job: &worker::bundle::Job,
+    payload: PayloadBody,
+    bundle: worker::bundle::Bundle,
+    workspace: Option<Workspace>,
+) -> Bundle {
     Bundle {
         message_id: job.lease.entry.message.to_string(),
         conversation_id: job.conversation.id.to_string(),
@@ -77,6 +120,7 @@ pub fn bundle(job: &worker::bundle::Job, payload: PayloadBody, bundle: worker::b
         delta: bundle.is_delta,
         cursor: bundle.cursor.map(|c| c.to_string()),
         bridge_runtime_config: bundle.bridge.map(bridge),
+        workspace,
     }
 }
 

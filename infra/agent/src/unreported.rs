@@ -21,6 +21,8 @@ pub struct Reply {
     pub at: u64,
     /// What making it has used.
     pub usage: Option<UsageBody>,
+    /// The operator's documents in which an edit of the agent was taken back.
+    pub put_back: Vec<String>,
 }
 
 /// The last reply, with the id of its message.

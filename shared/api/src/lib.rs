@@ -6,6 +6,7 @@ pub mod agents;
 pub mod bindings;
 pub mod broadcasts;
 pub mod conversations;
+pub mod documents;
 pub mod events;
 pub mod health;
 pub mod id;

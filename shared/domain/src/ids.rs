@@ -196,8 +196,10 @@ id!(
     |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
+mod document;
 mod push;
 
+pub use document::DocumentPath;
 pub use push::{BroadcastId, PushJobId, PushTemplateId, PushTemplateKey, RunKey};
 
 fn is_ulid(text: &str) -> bool {

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod bridge;
 pub mod context;
 pub mod conversation;
+pub mod document;
 pub mod follow;
 pub mod ids;
 pub mod ingress;

@@ -1,5 +1,6 @@
 //! The keys of all items. `docs/data-model.md` lists them, and a test compares the two.
 
+mod document;
 mod ledger;
 mod push;
 
@@ -19,6 +20,7 @@ use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
 
+pub use document::*;
 pub use ledger::*;
 pub use push::*;
 

@@ -19,6 +19,7 @@ pub mod binding;
 pub mod config;
 pub mod conversation;
 pub mod counters;
+pub mod document;
 pub mod due_work;
 mod error;
 mod expression;

@@ -78,9 +78,9 @@ impl Operation {
             // Policies and profile, which is read again when the agent is stopped; the transaction, then a retry with the
             // other variant or as a new conversation.
             Self::Enqueue => 3 + 3,
-            // Policies; conversation, row and shards; claim, message, history, binding, profile; one lost or repaired
-            // candidate; the end of a message whose agent must not answer.
-            Self::Poll => 1 + 2 + 6 + 5 + 6 + 1 + 3 * 2 + APOLOGY,
+            // Policies; conversation, row and shards; claim, message, history, head of the documents, binding, profile; one
+            // lost or repaired candidate; the end of a message whose agent must not answer.
+            Self::Poll => 1 + 2 + 6 + 6 + 6 + 1 + 3 * 2 + APOLOGY,
             // Policies and write; the worker's row when it drains; the stored entries when an append is repeated.
             Self::Append => 1 + 2,
             // In addition, the read and the write that end a run beyond its limit.

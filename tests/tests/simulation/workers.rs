@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::AppError;
+use af_app::documents::WorkspaceWanted;
 use af_app::worker::bundle::Job;
 use af_app::worker::{DeliveredBy, Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
 use af_domain::agent::user_of;
@@ -89,7 +90,7 @@ impl Worker {
         while self.world.provider.runs(&self.id) {
             let request = Poll {
                 conversation: conversation.clone(),
-                wants: Wants::JobWithBundle { since: None },
+                wants: Wants::JobWithBundle { since: None, workspace: WorkspaceWanted::Everything },
                 ownership: if release { Ownership::Discard } else { Ownership::Keep },
                 ..Poll::default()
             };

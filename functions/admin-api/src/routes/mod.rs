@@ -33,6 +33,13 @@ mod deployment {
     pub mod health;
     pub mod openapi;
 }
+mod documents {
+    pub mod delete;
+    pub mod get;
+    pub mod list;
+    pub mod put;
+    pub mod versions;
+}
 mod ingress_config {
     pub mod get;
     pub mod put;
@@ -141,6 +148,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(agents::list::list))
         .routes(routes!(agents::get::get, agents::put::put, agents::delete::delete))
         .routes(routes!(agents::telegram_token::put))
+        .routes(routes!(documents::list::list))
+        .routes(routes!(documents::get::get, documents::put::put, documents::delete::delete))
+        .routes(routes!(documents::versions::versions))
         .routes(routes!(agents::required_secrets::get))
         .routes(routes!(agents::rotate_token::rotate))
         .routes(routes!(bindings::resolve::resolve))

@@ -32,6 +32,7 @@ use super::openclaw::MAX_AGENT_SILENCE;
 use super::pictures::pictures;
 use crate::backoff::Backoff;
 use crate::config::OpenAiConfig;
+use crate::documents::prompt::system_message;
 use crate::http::{self, retry_after};
 use crate::hydration::ReceivedBundle;
 
@@ -281,9 +282,10 @@ impl Engine for OpenAi {
 /// message only after the call that it answers.
 fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
     let history = bundle.raw["conversationState"]["contextHistory"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut messages: Vec<_> = history
-        .iter()
-        .map(|entry| match entry["role"].as_str() {
+    let system = system_message(&bundle.raw).map(|text| json!({"role": "system", "content": text}));
+    let mut messages: Vec<_> = system
+        .into_iter()
+        .chain(history.iter().map(|entry| match entry["role"].as_str() {
             Some(role @ ("user" | "assistant" | "system")) => {
                 json!({"role": role, "content": entry["content"]})
             }
@@ -291,7 +293,7 @@ fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
                 let said = entry["content"].as_str().unwrap_or_default();
                 json!({"role": "system", "content": format!("Result of a tool:\n{said}")})
             }
-        })
+        }))
         .collect();
     let text = &bundle.payload.message_text;
     messages.push(match pictures {

@@ -195,6 +195,7 @@ fn real_template() -> Template {
 fn the_key_tables_show_the_result_of_every_constructor() {
     let mut constructors = constructors(&read("shared/store/src/keys.rs"));
     constructors.extend(self::constructors(&read("shared/store/src/keys/ledger.rs")));
+    constructors.extend(self::constructors(&read("shared/store/src/keys/document.rs")));
     constructors.extend(self::constructors(&read("shared/store/src/keys/push.rs")));
     assert_none(&key_tables(&read(DATA_MODEL), &constructors, &Samples::new()));
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::document::DocumentSet;
 use af_domain::ids::{
     AgentKey, BindingId, BotIdentity, BotUsername, BroadcastId, CompanyId, ConsumerUserId, ConversationId,
-    Fence, MessageId, ModelName, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts,
-    StorageId, TelegramUserId, TemplateKey, WorkerId,
+    DocumentPath, Fence, MessageId, ModelName, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId,
+    SnapshotParts, StorageId, TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::push::Day;
@@ -118,6 +119,22 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
     }
 
+    fn of_documents() -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let set = DocumentSet::Agent(AgentKey::parse("support").unwrap());
+        let path = DocumentPath::parse("memory/2026-01-31.md").unwrap();
+        let made = [
+            ("document", key(keys::document(&set, &path))),
+            ("document_version", key(keys::document_version(&set, &path, 3))),
+            ("document_versions", vec![keys::document_versions(&path)]),
+            ("documents_head", key(keys::documents_head(&set))),
+            ("documents_partition", vec![keys::documents_partition(&set)]),
+            ("DOCUMENTS", vec![keys::DOCUMENTS.into()]),
+        ];
+        let placeholders = vec![("documentPath", path.to_string()), ("documentVersion", "0000000003".into())];
+        Self { made: BTreeMap::from(made), placeholders }
+    }
+
     fn of_names() -> Self {
         let made = [
             ("AGENTS", keys::AGENTS),
@@ -130,7 +147,7 @@ impl Samples {
             ("WORKERS", keys::WORKERS),
         ];
         let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
-        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }.with(Self::of_documents())
     }
 
     fn of_templates() -> Self {

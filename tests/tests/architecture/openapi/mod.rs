@@ -66,7 +66,7 @@ fn every_route_of_the_template_is_in_the_document_and_the_reverse() {
     let events = template.functions.iter().flat_map(|function| &function.events);
     let streamed = || af_stream::openapi().paths.paths.into_keys().map(|path| ("GET".to_owned(), path));
     let routes = events.flat_map(|event| match event {
-        EventDef::HttpApi { method, path } => vec![(method.to_string(), path.clone())],
+        EventDef::HttpApi { method, path } => vec![(method.to_string(), path.replace("+}", "}"))],
         EventDef::FunctionUrl => streamed().collect(),
         _ => Vec::new(),
     });

@@ -21,6 +21,7 @@ macro_rules! send {
 
 mod bindings;
 mod bots;
+mod documents;
 mod groups;
 mod ledger;
 mod managed_bots;
@@ -61,6 +62,10 @@ writes! {
         seen_if_owner => Same;
         ask_to_switch_if_owned => Same;
         restored_if_unclaimed => Same;
+    }
+    documents {
+        change_documents_if_unchanged => Contains("Stale");
+        change_documents_if_leased => Contains("Stale");
     }
     operator {
         cancel_if_waiting => Contains("Stale");

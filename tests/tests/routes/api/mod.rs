@@ -9,6 +9,7 @@ mod backlog;
 mod bodies;
 mod bridge;
 mod companies;
+mod documents;
 mod events;
 mod expiry;
 mod hydration;

@@ -4,6 +4,7 @@
 
 mod attachments;
 mod claims;
+mod documents;
 mod drafts;
 mod draining;
 mod groups;
