@@ -1,19 +1,24 @@
 //! Conversions between wire types and the values of use cases.
 
 use af_api::messages::PayloadBody;
+use af_api::usage::UsageBody;
 use af_api::worker::control::Control;
+use af_api::worker::documents::{MemoryDocument, Workspace, WorkspaceDocument};
 use af_api::worker::history::{HistoryEntry, PendingToolCall};
 use af_api::worker::hydration::{Bridge, Bundle, ConversationState};
 use af_api::worker::outcome::ReplyBody;
 use af_api::worker::poll::Job;
 use af_app::agents::bridge::BridgeRuntime;
+use af_app::documents::{HydratedDocument, HydratedWorkspace, WorkspaceContent, WorkspaceWanted};
 use af_app::settings::policies;
 use af_app::worker::DeliveredBy;
 use af_app::{App, AppError, worker};
-use af_domain::ids::LeaseId;
+use af_domain::document::Document;
+use af_domain::ids::{DocumentPath, InvalidId, LeaseId, ModelName};
 use af_domain::message::{self, ReplyFormat, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
+use af_domain::usage::{MAX_USAGE_COUNT, Usage};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The durations that a worker gets with a message.
@@ -63,8 +68,48 @@ pub fn job(job: &worker::bundle::Job, payload: PayloadBody, timing: Timing) -> J
     }
 }
 
-/// The hydration bundle of a claimed message. `payload` is the message's payload with its links.
-pub fn bundle(job: &worker::bundle::Job, payload: PayloadBody, bundle: worker::bundle::Bundle) -> Bundle {
+/// What a worker wants of the workspace, by the fingerprint of the one that it has.
+pub fn workspace_wanted(fingerprint: Option<String>) -> WorkspaceWanted {
+    fingerprint.map_or(WorkspaceWanted::Everything, WorkspaceWanted::UnlessFingerprint)
+}
+
+/// A workspace. `link` makes the link of a document that has no content.
+pub fn workspace(workspace: HydratedWorkspace, link: impl Fn(&DocumentPath) -> Option<String>) -> Workspace {
+    let HydratedWorkspace { fingerprint, content } = workspace;
+    let Some(WorkspaceContent { documents, memory_window, memory_since }) = content else {
+        return Workspace { fingerprint, documents: None, memory_window: None, memory_since: None };
+    };
+    let sha256 = |document: &Document| document.content.as_ref().map(|c| c.sha256.to_string());
+    let document = |HydratedDocument { placed, text }: HydratedDocument| WorkspaceDocument {
+        sha256: sha256(&placed.document).unwrap_or_default(),
+        owner: placed.document.owner.as_str().to_owned(),
+        download_url: if text.is_none() { link(&placed.document.path) } else { None },
+        content: text,
+        path: placed.document.path.to_string(),
+    };
+    let memory = |HydratedDocument { placed, text }: HydratedDocument| MemoryDocument {
+        sha256: sha256(&placed.document).unwrap_or_default(),
+        owner: placed.document.owner.as_str().to_owned(),
+        content: text.unwrap_or_default(),
+        date: placed.document.path.day().unwrap_or_default().to_owned(),
+        path: placed.document.path.to_string(),
+    };
+    Workspace {
+        fingerprint,
+        documents: Some(documents.into_iter().map(document).collect()),
+        memory_window: Some(memory_window.into_iter().map(memory).collect()),
+        memory_since: Some(memory_since),
+    }
+}
+
+/// The hydration bundle of a claimed message. `payload` is the message's payload with its links, and `workspace` the bundle's
+/// workspace.
+pub fn bundle(
+    job: &worker::bundle::Job,
+    payload: PayloadBody,
+    bundle: worker::bundle::Bundle,
+    workspace: Option<Workspace>,
+) -> Bundle {
     Bundle {
         message_id: job.lease.entry.message.to_string(),
         conversation_id: job.conversation.id.to_string(),
@@ -75,6 +120,7 @@ pub fn bundle(job: &worker::bundle::Job, payload: PayloadBody, bundle: worker::b
         delta: bundle.is_delta,
         cursor: bundle.cursor.map(|c| c.to_string()),
         bridge_runtime_config: bundle.bridge.map(bridge),
+        workspace,
     }
 }
 
@@ -149,6 +195,48 @@ pub fn delivered_by(word: Option<&str>) -> Result<DeliveredBy, Refusal> {
 /// Reads pending tool calls.
 pub fn tool_calls(calls: Option<Vec<PendingToolCall>>) -> Option<Vec<message::PendingToolCall>> {
     calls.map(|calls| calls.into_iter().map(message::PendingToolCall::from).collect())
+}
+
+/// Reads the usage of an attempt.
+///
+/// # Errors
+/// A refusal that names the field with a malformed name or a number over [`MAX_USAGE_COUNT`].
+pub fn usage(usage: Option<UsageBody>) -> Result<Option<Usage>, Refusal> {
+    let Some(usage) = usage else { return Ok(None) };
+    let name = |field: &str, text: Option<String>| {
+        let malformed = |why: InvalidId| {
+            Refusal::field(format!("/usage/{field}"), format!("{field} must be {}", why.rule))
+        };
+        text.map(ModelName::parse).transpose().map_err(malformed)
+    };
+    let numbers = [
+        ("inputTokens", Some(usage.input_tokens)),
+        ("outputTokens", Some(usage.output_tokens)),
+        ("cachedInputTokens", usage.cached_input_tokens),
+        ("costMicros", usage.cost_micros),
+        ("turns", usage.turns),
+        ("toolCalls", usage.tool_calls),
+    ];
+    if let Some((field, _)) = numbers.iter().find(|(_, number)| number.is_some_and(|n| n > MAX_USAGE_COUNT)) {
+        return Err(Refusal::field(
+            format!("/usage/{field}"),
+            format!("{field} must be at most {MAX_USAGE_COUNT}"),
+        ));
+    }
+    if usage.cached_input_tokens.is_some_and(|cached| cached > usage.input_tokens) {
+        let detail = "cachedInputTokens must be at most inputTokens, which includes them";
+        return Err(Refusal::field("/usage/cachedInputTokens", detail));
+    }
+    Ok(Some(Usage {
+        model: name("model", usage.model)?,
+        provider: name("provider", usage.provider)?,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_input_tokens: usage.cached_input_tokens,
+        cost_micros: usage.cost_micros,
+        turns: usage.turns,
+        tool_calls: usage.tool_calls,
+    }))
 }
 
 /// Reads a lease and its fence, which must match.

@@ -17,7 +17,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use routes::{media, snapshots};
+use routes::{documents, media, snapshots};
 
 /// The use cases.
 type SharedApp = Arc<App>;
@@ -43,6 +43,7 @@ fn native() -> OpenApiRouter<WorkerState> {
         .routes(routes!(routes::fail::fail))
         .routes(routes!(routes::metadata::metadata))
         .routes(routes!(routes::history::append))
+        .routes(routes!(documents::get::get, documents::put::put))
         .routes(routes!(snapshots::prepare::prepare))
         .routes(routes!(snapshots::latest::latest))
         .routes(routes!(snapshots::finalize::finalize))

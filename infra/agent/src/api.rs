@@ -3,7 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use af_api::documents::DocumentBody;
 use af_api::problem::ProblemBody;
+use af_api::worker::documents::{RunEditsAnswer, RunEditsRequest};
 use af_api::worker::outcome::{CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest};
 use af_api::worker::poll::{Job, PollAnswer, PollRequest};
 use af_api::worker::skills::Manifest;
@@ -122,6 +124,19 @@ impl Api {
 
     pub async fn fail(&self, job: &Job, request: &FailRequest) -> Result<(), ApiError> {
         self.post::<IgnoredAny>(&route(job, "fail"), request).await.map(drop)
+    }
+
+    /// Loads a document of the workspace of a running message.
+    pub async fn document(&self, job: &Job, path: &str) -> Result<DocumentBody, ApiError> {
+        let request = self.http.get(format!("{}/v1/worker/documents", self.base));
+        let request = request.query(&[("messageId", job.message_id.as_str()), ("path", path)]);
+        read(self.send(request).await?).await
+    }
+
+    /// Sends the documents that the agent has edited.
+    pub async fn put_documents(&self, request: &RunEditsRequest) -> Result<RunEditsAnswer, ApiError> {
+        let call = self.http.put(format!("{}/v1/worker/documents", self.base)).json(request);
+        read(self.send(call).await?).await
     }
 
     pub async fn prepare_snapshot(

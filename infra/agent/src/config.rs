@@ -6,7 +6,7 @@
 mod openclaw;
 mod skills;
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -36,6 +36,9 @@ pub struct Config {
     pub conversation_id: Option<String>,
     /// The data folder (`AGENT_FACTORY_DATA_DIR`), in which the command engine runs. Snapshots hold its files.
     pub data_dir: Option<PathBuf>,
+    /// The workspace folder, with the documents of the agent (`OPENCLAW_WORKSPACE_DIR` if it is in the data folder, else
+    /// `workspace` in it).
+    pub workspace_dir: Option<PathBuf>,
     /// The user that the program of the engine runs as, and that owns the files in the data folder
     /// (`AGENT_FACTORY_COMMAND_UID`); `None` for the worker's own user. A worker of root takes `UNPRIVILEGED_UID` when
     /// the variable is not set.
@@ -130,6 +133,7 @@ impl Config {
             worker_id: worker_id.ok_or(ConfigError::Missing("AGENT_FACTORY_WORKER_ID"))?,
             conversation_id: get("OPENCLAW_CONVERSATION_ID"),
             skills: SkillsConfig::from_env(&get, data_dir.as_ref())?,
+            workspace_dir: data_dir.as_ref().map(|data_dir| workspace_dir(&get, data_dir)),
             data_dir,
             command_uid: command_uid(&get, rustix::process::geteuid().as_raw())?,
             engine,
@@ -137,6 +141,14 @@ impl Config {
             bridge: BridgeFallback::from_env(get),
         })
     }
+}
+
+/// The workspace folder in the data folder.
+fn workspace_dir(get: &impl Fn(&str) -> Option<String>, data_dir: &Path) -> PathBuf {
+    let is_plain = |dir: &PathBuf| dir.components().all(|part| !matches!(part, Component::ParentDir));
+    let named = get("OPENCLAW_WORKSPACE_DIR").map(PathBuf::from);
+    let named = named.filter(|dir| dir != data_dir && dir.starts_with(data_dir) && is_plain(dir));
+    named.unwrap_or_else(|| data_dir.join("workspace"))
 }
 
 /// The user of the program, if it is not the worker's own user `own`.

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
+use crate::documents::Documents;
 use crate::engine::{Engine, Failure, Progress};
 use crate::hydration::ReceivedBundle;
 use crate::lease::Lease;
@@ -26,6 +27,8 @@ use crate::skills::Skills;
 use crate::snapshot::Files;
 use crate::unreported::{Reply, Unreported};
 
+/// The key of a message's metadata with the operator's documents in which an edit of the agent was taken back.
+const PUT_BACK: &str = "documentsPutBack";
 /// Longest reason of a failure, in characters.
 const MAX_REASON_CHARS: usize = 2_000;
 
@@ -84,6 +87,8 @@ pub struct Work<'a> {
     pub files: Option<&'a Files>,
     /// The skills, which are in the data folder and do not belong to the conversation.
     pub skills: Option<&'a Mutex<Skills>>,
+    /// The documents of the workspace.
+    pub documents: &'a Documents,
 }
 
 impl Work<'_> {
@@ -114,7 +119,7 @@ impl Work<'_> {
             Err(Interruption::Outcome(outcome)) => outcome,
             Err(Interruption::Abandoned(end)) => return end,
         };
-        match timeout_at(self.lease.trusted_until(), self.finish(outcome)).await {
+        match timeout_at(self.lease.trusted_until(), self.finish(outcome, &progress)).await {
             Ok(Ok(())) => {
                 // The server knows the outcome. If it hands out the message again, a new reply is wanted.
                 self.unreported.forget(message_id);
@@ -154,24 +159,38 @@ impl Work<'_> {
         cut_off: impl Future<Output = ()>,
     ) -> Result<Reply, Interruption> {
         let claimed_at = self.lease.server_now_ms();
-        let text = tokio::select! {
+        let (text, put_back) = tokio::select! {
             biased; // If the reply is ready at the same moment, there is no time left to report it.
             () = cut_off => return Err(Interruption::Outcome(Outcome::Drained)),
-            text = self.run_engine(bundle, progress) => text?,
+            ran = self.run_engine(bundle, progress) => ran?,
         };
         let question = bundle.payload.message_text.clone();
-        let reply = Reply { question, claimed_at, text, at: self.lease.server_now_ms() };
+        let (at, usage) = (self.lease.server_now_ms(), progress.usage());
+        let reply = Reply { question, claimed_at, text, at, usage, put_back };
         self.unreported.note(&self.lease.job().message_id, &reply);
         Ok(reply)
     }
 
-    /// Runs the engine on the conversation's files. Heartbeats continue while the files are restored.
-    async fn run_engine(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
+    /// Runs the engine on the conversation's files and documents. Heartbeats continue while the files are restored. Returns
+    /// the reply, and the operator's documents in which an edit of the agent was taken back.
+    async fn run_engine(
+        &self,
+        bundle: &ReceivedBundle,
+        progress: &Progress,
+    ) -> Result<(String, Vec<String>), Failure> {
         self.prepare_data_folder().await.map_err(|error| {
             tracing::error!(error = &*error, "the data folder could not be prepared");
             Failure::retryable(format!("the conversation's files could not be restored: {error}"))
         })?;
-        self.engine.answer(bundle, progress).await
+        let (api, job) = (self.api, self.lease.job());
+        let unavailable = |error: &(dyn std::error::Error + 'static)| {
+            tracing::error!(error, "the documents of the workspace could not be prepared");
+            Failure::retryable(format!("the agent's documents could not be prepared: {error}"))
+        };
+        let bundle = self.documents.load(api, job, bundle).await.map_err(|error| unavailable(&error))?;
+        let placed = self.documents.place(&bundle).await.map_err(|error| unavailable(&error))?;
+        let text = self.engine.answer(&bundle, progress).await?;
+        Ok((text, self.documents.collect(api, job, placed).await))
     }
 
     /// Restores the conversation's files if the folder holds others, and then the skills, which the restore removes.
@@ -208,10 +227,10 @@ impl Work<'_> {
     }
 
     /// Reports the outcome until the server has accepted it. The caller stops the retries when the trust ends.
-    async fn finish(&self, mut outcome: Outcome) -> Result<(), End> {
+    async fn finish(&self, mut outcome: Outcome, progress: &Progress) -> Result<(), End> {
         let mut backoff = Backoff::new();
         loop {
-            let Err(error) = self.report(&outcome).await else { return Ok(()) };
+            let Err(error) = self.report(&outcome, progress).await else { return Ok(()) };
             match (&error, &outcome) {
                 // A reply that the server refuses must not make the message come back again and again.
                 (ApiError::Refused { .. }, Outcome::Reply(_)) => {
@@ -223,19 +242,21 @@ impl Work<'_> {
         }
     }
 
-    async fn report(&self, outcome: &Outcome) -> Result<(), ApiError> {
+    async fn report(&self, outcome: &Outcome, progress: &Progress) -> Result<(), ApiError> {
         match outcome {
             Outcome::Reply(reply) => self.complete(reply).await,
-            Outcome::Failure(failure) => self.fail(failure, false).await,
+            Outcome::Failure(failure) => self.fail(failure, false, progress).await,
             Outcome::Drained => {
                 let reason = "the worker had to shut down before the message was done";
-                self.fail(&Failure::retryable(reason), true).await
+                self.fail(&Failure::retryable(reason), true, progress).await
             }
         }
     }
 
-    async fn complete(&self, Reply { question, claimed_at, text, at }: &Reply) -> Result<(), ApiError> {
+    async fn complete(&self, reply: &Reply) -> Result<(), ApiError> {
+        let Reply { question, claimed_at, text, at, usage, put_back } = reply;
         let job = self.lease.job();
+        let put_back = (!put_back.is_empty()).then(|| (PUT_BACK.to_owned(), put_back.join(", ")));
         let reply = Some(text.clone()).filter(|text| is_shown(text));
         let question = entry("user", question, *claimed_at);
         let answer = reply.as_deref().map(|reply| entry("assistant", reply, *at));
@@ -244,14 +265,15 @@ impl Work<'_> {
             fence: job.fence,
             history: [question].into_iter().chain(answer).collect(),
             pending_tool_calls: None,
-            metadata: BTreeMap::new(),
+            metadata: put_back.into_iter().collect::<BTreeMap<_, _>>(),
             delivery: None,
+            usage: usage.clone(),
             reply: reply.map(|text| ReplyBody { text, format: Some(self.engine.format().to_owned()) }),
         };
         self.api.complete(job, &request).await
     }
 
-    async fn fail(&self, failure: &Failure, drained: bool) -> Result<(), ApiError> {
+    async fn fail(&self, failure: &Failure, drained: bool, progress: &Progress) -> Result<(), ApiError> {
         let job = self.lease.job();
         let request = FailRequest {
             lease_id: job.lease_id.clone(),
@@ -262,6 +284,7 @@ impl Work<'_> {
                 .retry_after
                 .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)),
             drained,
+            usage: progress.usage(),
         };
         self.api.fail(job, &request).await
     }

@@ -25,6 +25,7 @@ mod api;
 mod backoff;
 mod bridge;
 mod config;
+mod documents;
 mod engine;
 mod http;
 mod hydration;

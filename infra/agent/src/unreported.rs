@@ -6,6 +6,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use af_api::usage::UsageBody;
+
 /// A reply, and everything else that completing its message needs. Times are by the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -17,6 +19,10 @@ pub struct Reply {
     pub text: String,
     /// When the reply was ready.
     pub at: u64,
+    /// What making it has used.
+    pub usage: Option<UsageBody>,
+    /// The operator's documents in which an edit of the agent was taken back.
+    pub put_back: Vec<String>,
 }
 
 /// The last reply, with the id of its message.

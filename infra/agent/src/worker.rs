@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::api::{Api, ApiError, Polled};
 use crate::backoff::Backoff;
 use crate::config::Config;
+use crate::documents::Documents;
 use crate::engine::{Engine, engine_for};
 use crate::hydration::ReceivedBundle;
 use crate::job::{End, Work};
@@ -104,6 +105,7 @@ struct Worker {
     unreported: Unreported,
     files: Option<Files>,
     skills: Option<Mutex<Skills>>,
+    documents: Documents,
     worker_id: String,
     /// The conversation that the worker believes it owns.
     conversation_id: Option<String>,
@@ -136,15 +138,15 @@ struct Release {
 
 impl Worker {
     async fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
-        let engine = engine_for(&config).map_err(AgentError::Http)?;
-        let files = match config.data_dir {
+        let files = match config.data_dir.clone() {
             Some(path) => Some(Files::open(path, &config.url, config.command_uid).await?),
             None => None,
         };
         Ok(Self {
+            engine: engine_for(&config).map_err(AgentError::Http)?,
+            documents: Documents::new(&config),
             files,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
-            engine,
             unreported: Unreported::default(),
             skills: config.skills.map(|skills| Mutex::new(Skills::new(skills))),
             worker_id: config.worker_id,
@@ -288,6 +290,7 @@ impl Worker {
             load,
             hydrate: true,
             since: None,
+            workspace_fingerprint: self.documents.fingerprint(),
             release: release.is_some(),
             discard: release.is_some_and(|r| r.discard),
             wait_ms: MAX_WAIT_MS,
@@ -301,7 +304,8 @@ impl Worker {
         asked_at: Instant,
         released: bool,
     ) -> Result<Next, AgentError> {
-        let Polled { answer, bundle } = polled;
+        let Polled { answer, mut bundle } = polled;
+        self.documents.fill(bundle.as_mut());
         let wait = Duration::from_millis(answer.next_poll_ms).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL);
         if released {
             self.conversation_id = None;
@@ -346,9 +350,9 @@ impl Worker {
             attempt = job.attempt,
             "message claimed"
         );
-        let Self { api, unreported, .. } = self;
+        let Self { api, unreported, documents, .. } = self;
         let (files, skills) = (self.files.as_ref(), self.skills.as_ref());
-        let work = Work { api, engine: &*self.engine, lease, unreported, files, skills };
+        let work = Work { api, engine: &*self.engine, lease, unreported, files, skills, documents };
         let end = work.run(bundle, self.next_lease_is_new, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use af_api::problem::ProblemBody;
-use af_local::DevFile;
-use anyhow::Context;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
@@ -12,11 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::output;
-use crate::target::Target;
-
-const NO_DEPLOYMENT: &str =
-    "no deployment: give --url and --key (AGENT_FACTORY_API_URL, AGENT_FACTORY_API_KEY), or";
+use crate::profiles::Profile;
+use crate::target::{Deployment, Target};
+use crate::{input, output};
 
 /// Longest wait for an answer: above the 30 s that an HTTP API gives its functions.
 const TIMEOUT: Duration = Duration::from_secs(35);
@@ -61,20 +57,23 @@ pub struct Api {
     http: reqwest::Client,
     url: String,
     key: String,
+    /// Where the URL and the key come from, for people.
+    pub origin: String,
     /// Whether results are printed as JSON.
     pub json: bool,
+    /// Whether things are deleted without a question.
+    yes: bool,
 }
 
 impl Api {
-    /// The deployment that the command line names, or the `dev` that runs on the data folder.
+    /// The deployment that the command line names.
     pub fn of(target: &Target) -> anyhow::Result<Self> {
-        let (url, key) = match (&target.url, &target.key) {
-            (Some(url), Some(key)) => (url.trim_end_matches('/').to_owned(), key.clone()),
-            _ => {
-                let dev = DevFile::read(&target.data_dir).context(NO_DEPLOYMENT)?;
-                (dev.url, dev.admin_key)
-            }
-        };
+        Self::new(target.deployment()?, target)
+    }
+
+    /// A deployment, with the other options of the command line.
+    pub fn new(Deployment { profile, origin }: Deployment, target: &Target) -> anyhow::Result<Self> {
+        let Profile { url, key } = profile;
         if let Some(host) = foreign_plain_host(&url) {
             output::warning(&format!(
                 "http sends the key and all answers to {host} without encryption; use https"
@@ -82,7 +81,18 @@ impl Api {
         }
         // A redirect could lead the key and the body elsewhere.
         let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
-        Ok(Self { http, url, key, json: target.json })
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { http, url, key, origin, json: target.json, yes: target.yes })
+    }
+
+    /// The public URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks before `what` is deleted; see [`input::confirm`].
+    pub fn confirm(&self, what: &str) -> anyhow::Result<()> {
+        input::confirm(self.yes, what)
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ApiError> {
@@ -128,6 +138,24 @@ impl Api {
     /// Deletes something whose removal has an answer.
     pub async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ApiError> {
         self.call(self.request(Method::DELETE, path)).await
+    }
+
+    /// Calls any route, and returns the body of the answer as it is.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        idempotency_key: Option<&str>,
+    ) -> Result<String, ApiError> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(request).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

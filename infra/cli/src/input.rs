@@ -39,6 +39,28 @@ pub fn read_value(file: Option<PathBuf>, what: &str) -> anyhow::Result<String> {
     Ok(value)
 }
 
+/// A deletion that the command line does not confirm, and that no person can confirm.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} would be deleted; without a terminal, confirm it with --yes")]
+pub struct Unconfirmed(String);
+
+/// Asks on a terminal before `what` is deleted, unless `yes` confirms it. Without a terminal only `yes` does.
+pub fn confirm(yes: bool, what: &str) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Unconfirmed(what.to_owned()).into());
+    }
+    output::line(&format!("Delete {what}? Enter y to delete:"));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => bail!("nothing is deleted"),
+    }
+}
+
 /// Reads a length of time into milliseconds.
 pub fn length(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

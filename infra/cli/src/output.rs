@@ -40,6 +40,11 @@ pub fn warning(text: &str) {
     notice("warning", text);
 }
 
+/// Prints a step of a command that takes long.
+pub fn progress(text: &str) {
+    notice("progress", text);
+}
+
 fn notice(kind: &str, text: &str) {
     // Without standard error there is no place for the message.
     let _ = writeln!(io::stderr(), "{kind}: {}", terminal::escaped(text));
@@ -50,6 +55,11 @@ pub fn lines(kind: &str, texts: &[String]) {
     for text in texts {
         line(&format!("{kind}: {text}"));
     }
+}
+
+/// Prints the lines of a text for people; nothing for an empty text.
+pub fn lines_of(text: &str) {
+    text.lines().for_each(line);
 }
 
 /// Prints rows under their headings.
@@ -66,6 +76,21 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>) {
 pub fn time(millis: u64) -> String {
     let at = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
     at.map_or_else(|| millis.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// A length of time for people, in its two largest units.
+pub fn span(millis: u64) -> String {
+    let seconds = millis / 1_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    if days > 0 {
+        format!("{days} d {} h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours} h {} min", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes} min {} s", seconds % 60)
+    } else {
+        format!("{seconds}.{} s", millis % 1_000 / 100)
+    }
 }
 
 /// A value for a table; a dash when there is none.
@@ -95,6 +120,12 @@ pub fn json(value: &serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_shown_in_its_two_largest_units() {
+        let shown = [1_250, 61_000, 3_660_000, 90_000_000, 0].map(span);
+        assert_eq!(shown, ["1.2 s", "1 min 1 s", "1 h 1 min", "1 d 1 h", "0.0 s"]);
+    }
 
     #[test]
     fn a_time_is_shown_in_utc() {

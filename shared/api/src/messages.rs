@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::id::Id;
+use crate::usage::UsageBody;
 
 /// A message.
 #[serde_with::skip_serializing_none]
@@ -122,6 +123,8 @@ pub struct MessageBody {
     pub reply: Option<String>,
     /// What became of the answer, if the deployment sends it to Telegram.
     pub delivery: Option<DeliveryBody>,
+    /// What its newest attempts have used, at most 20 of them.
+    pub usage: Option<UsageBody>,
     /// What its worker last said of its progress; only while it runs.
     pub progress: Option<String>,
     /// Whether it was cancelled while it runs; its worker learns that with its next heartbeat.
@@ -212,6 +215,9 @@ pub struct AttemptBody {
     /// Why it ended without success, cut to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What it has used, as its worker reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageBody>,
 }
 
 /// The result of a cancellation.
@@ -299,6 +305,7 @@ impl From<Attempt> for AttemptBody {
             outcome: attempt.end.as_str().to_owned(),
             ended_by: Some(attempt.ended_by.as_str().to_owned()),
             error: attempt.error,
+            usage: attempt.usage.map(UsageBody::from),
         }
     }
 }
@@ -314,6 +321,7 @@ impl From<RunningAttempt> for AttemptBody {
             outcome: "running".to_owned(),
             ended_by: None,
             error: None,
+            usage: None,
         }
     }
 }
@@ -322,8 +330,9 @@ impl From<MessageView> for MessageBody {
     fn from(view: MessageView) -> Self {
         let message = view.message;
         // A provider is never blank: a payload without one was not read.
-        let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
+        let is_read = !message.payload.provider.is_empty();
         Self {
+            usage: message.usage().map(UsageBody::from),
             message_id: message.id.to_string(),
             conversation_id: message.conversation.to_string(),
             agent_key: message.agent.to_string(),
@@ -338,13 +347,13 @@ impl From<MessageView> for MessageBody {
             delivery: message.delivery.map(DeliveryBody::from),
             progress: view.progress,
             cancelling: view.cancelling,
-            payload: payload.map(|payload| PayloadBody::new(payload, view.at)),
+            payload: is_read.then(|| PayloadBody::new(message.payload, view.at)),
         }
     }
 }
 
 impl CancelBody {
-    /// The answer for a message that has ended, or that still runs while it is `cancelling`.
+    /// The answer for a message that has ended, or that runs while it is `cancelling`.
     pub fn new(id: &MessageId, cancelling: bool) -> Self {
         let status = if cancelling { "processing" } else { "cancelled" };
         Self { message_id: id.to_string(), status: status.to_owned(), cancelling }

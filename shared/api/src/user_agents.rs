@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::pages::Limit;
+use crate::usage::LedgerFigures;
 
 /// Which agents of a user, and which page of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
@@ -96,6 +97,8 @@ pub struct UsageStats {
     pub queued_messages: u64,
     /// Dead letters.
     pub failed_messages: u64,
+    /// What the last 30 days have used, with today, from the ledger.
+    pub recent: LedgerFigures,
 }
 
 named_enum! {

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::messages::DeliveryBody;
 use crate::pages::Limit;
+use crate::usage::UsageBody;
 
 named_enum! {
     /// The state of a message.
@@ -73,6 +74,8 @@ pub struct UserMessageBody {
     pub reply: Option<String>,
     /// What became of the answer, if the deployment sends it to Telegram.
     pub delivery: Option<DeliveryBody>,
+    /// What its newest attempts have used, at most 20 of them.
+    pub usage: Option<UsageBody>,
     /// What its worker last said of its progress; only while it runs.
     pub progress: Option<String>,
     /// Whether it was cancelled while it runs; its worker learns that with its next heartbeat.
@@ -184,6 +187,7 @@ impl From<MessageView> for UserMessageBody {
     fn from(view: MessageView) -> Self {
         let status = MessageState::of(&view);
         let message = view.message;
+        let usage = message.usage().map(UsageBody::from);
         // A provider is never blank: a payload without one was not read.
         let payload = Some(message.payload).filter(|payload| !payload.provider.is_empty());
         Self {
@@ -199,6 +203,7 @@ impl From<MessageView> for UserMessageBody {
             last_error: message.last_error,
             reply: message.reply.map(|reply| reply.text),
             delivery: message.delivery.map(DeliveryBody::from),
+            usage,
             progress: view.progress,
             cancelling: view.cancelling,
             payload: payload.map(|payload| UserPayload::new(payload, view.at)),

@@ -9,6 +9,7 @@ pub mod access;
 pub mod agents;
 mod boot;
 pub mod conversations;
+pub mod documents;
 mod error;
 pub mod files;
 pub mod intake;

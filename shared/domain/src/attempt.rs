@@ -3,9 +3,10 @@
 use crate::ids::{Fence, WorkerId};
 use crate::named_enum;
 use crate::time::Timestamp;
+use crate::usage::Usage;
 
 /// How many of the newest attempts of a message are kept. This is four times the default of
-/// `retry.maxAttempts`. Each attempt takes up to 1 KB of the message's item, and every write of the item is
+/// `retry.maxAttempts`. Each attempt takes about 1 KB of the message's item, and every write of the item is
 /// billed by its size.
 pub const ATTEMPTS_KEPT: usize = 20;
 
@@ -28,6 +29,8 @@ pub struct Attempt {
     pub ended_by: EndedBy,
     /// Why the attempt ended without success, truncated.
     pub error: Option<String>,
+    /// What the attempt has used, as its worker reported it.
+    pub usage: Option<Usage>,
 }
 
 named_enum! {

@@ -132,6 +132,12 @@ id!(
     |t| t.len() <= 100 && t.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && is_media_type(t)
 );
 id!(
+    /// The name of a language model, or of the company that runs it.
+    ModelName, "model", "1 to 100 letters, digits, '.', '_', ':', '/', '@', '+' or '-'",
+    |t| (1..=100).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'@' | b'+' | b'-'))
+);
+id!(
     /// The numeric id of a Telegram bot, as text.
     BotIdentity, "botIdentity", "a positive number of at most 64 bits, without leading zeros", is_telegram_number
 );
@@ -190,8 +196,10 @@ id!(
     |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
+mod document;
 mod push;
 
+pub use document::DocumentPath;
 pub use push::{BroadcastId, PushJobId, PushTemplateId, PushTemplateKey, RunKey};
 
 fn is_ulid(text: &str) -> bool {
@@ -253,15 +261,22 @@ impl LeaseParts {
             claimed_at: Timestamp::from_millis(parts.next()?.parse().ok()?),
             nonce: u64::from_str_radix(parts.next().filter(|_| parts.next().is_none())?, 16).ok()?,
         };
-        Some(parts)
+        // A number has other spellings, such as `007` and `+7`, which would be other ids of the same lease.
+        (parts.to_string() == text).then_some(parts)
+    }
+}
+
+impl fmt::Display for LeaseParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { conversation, fence, first_fence, attempt, claimed_at, nonce } = self;
+        write!(f, "{conversation}.{fence}.{first_fence}.{attempt}.{claimed_at}.{nonce:016x}")
     }
 }
 
 impl LeaseId {
     /// Builds the id of `parts`.
     pub fn of(parts: &LeaseParts) -> Self {
-        let LeaseParts { conversation, fence, first_fence, attempt, claimed_at, nonce } = parts;
-        Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{claimed_at}.{nonce:016x}"))
+        Self(parts.to_string())
     }
 
     /// Returns the parts of the id.
@@ -290,14 +305,21 @@ impl SnapshotParts {
             fence: Fence(parts.next()?.parse().ok()?),
             place: parts.next()?.to_owned(),
         };
-        is_ulid(&parts.place).then_some(parts)
+        // The item is found by the number of the fence, and the object by the text of the id. So each snapshot has one id.
+        (is_ulid(&parts.place) && parts.to_string() == text).then_some(parts)
+    }
+}
+
+impl fmt::Display for SnapshotParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.conversation, self.fence, self.place)
     }
 }
 
 impl SnapshotId {
     /// Builds the id of `parts`; `None` if their place is not a ULID.
     pub fn of(parts: &SnapshotParts) -> Option<Self> {
-        Self::parse(format!("{}.{}.{}", parts.conversation, parts.fence, parts.place)).ok()
+        Self::parse(parts.to_string()).ok()
     }
 
     /// Returns the parts of the id.
@@ -341,7 +363,8 @@ impl HistoryCursor {
             let place = parts.next().filter(|p| p.len() == 6)?;
             let digits = place.strip_prefix('~').unwrap_or(place);
             let valid = digits.bytes().all(|b| b.is_ascii_digit());
-            valid.then(|| Self { conversation, fence, place: place.to_owned() })
+            let cursor = Self { conversation, fence, place: place.to_owned() };
+            (valid && cursor.to_string() == text).then_some(cursor)
         };
         read().ok_or(InvalidId { kind: "since", rule: "a cursor as returned in a bundle" })
     }
@@ -420,6 +443,9 @@ mod tests {
         assert_eq!(LeaseId::parse(lease.as_str()).unwrap().parts(), parts);
         assert!(LeaseId::parse(format!("{lease}.1")).is_err());
         assert!(LeaseId::parse("nonsense").is_err());
+        for (number, other) in [(".7.", ".007."), (".7.", ".+7."), (".2.", ".02."), ("0abc", "0ABC")] {
+            assert!(LeaseId::parse(lease.as_str().replacen(number, other, 1)).is_err(), "{other}");
+        }
     }
 
     #[test]
@@ -430,6 +456,9 @@ mod tests {
         let id = SnapshotId::of(&parts).unwrap();
         assert_eq!(SnapshotId::parse(id.as_str()).unwrap().parts(), parts);
         assert!(SnapshotId::parse(format!("{id}.1")).is_err());
+        for other in [".007.", ".+7.", ".07."] {
+            assert!(SnapshotId::parse(id.as_str().replace(".7.", other)).is_err(), "{other}");
+        }
         assert!(SnapshotId::of(&SnapshotParts { place: "../x".into(), ..parts }).is_none());
         assert!(Sha256Hex::parse("AB".repeat(32)).is_err() && Sha256Hex::parse("ab".repeat(32)).is_ok());
     }

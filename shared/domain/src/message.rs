@@ -12,6 +12,7 @@ use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, 
 use crate::named_enum;
 use crate::outbox::Delivery;
 use crate::time::Timestamp;
+use crate::usage::Usage;
 
 /// Largest payload of a message in bytes, as JSON.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
@@ -107,6 +108,13 @@ pub struct Message {
     pub fetched_by: Option<BotIdentity>,
     /// The hash of the call's body, which distinguishes a repetition from another message.
     pub body_hash: String,
+}
+
+impl Message {
+    /// What the newest attempts have used together; `None` if no worker has reported any usage.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::sum(self.attempt_log.iter().filter_map(|attempt| attempt.usage.as_ref()))
+    }
 }
 
 named_enum! {

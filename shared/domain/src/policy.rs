@@ -190,6 +190,11 @@ policies! {
         max_context_messages: count "maxContextMessages" = 64, 1..=500;
         /// The maximum number of estimated history tokens in a bundle.
         max_context_tokens: count "maxContextTokens" = 16_000, 100..=2_000_000;
+        /// The number of days, today included, whose memory documents are in a bundle.
+        memory_days: count "memoryDays" = 7, 0..=366;
+        /// The maximum number of bytes of all documents that are in a bundle with their content. A Lambda response has room
+        /// for 1 MB of them, and characters may take four bytes there.
+        max_document_bytes: count "maxDocumentBytes" = 262_144, 1_024..=262_144;
     }
     /// How long data is kept.
     retention "retention" RetentionPolicy {

@@ -6,8 +6,9 @@
 
 use af_domain::attempt::{ATTEMPTS_KEPT, Attempt, AttemptEnd, EndedBy};
 use af_domain::conversation::{FailedAttempt, Lease, Outcome};
-use af_domain::ids::{Fence, WorkerId};
+use af_domain::ids::{Fence, ModelName, WorkerId};
 use af_domain::time::Timestamp;
+use af_domain::usage::Usage;
 
 use crate::Result;
 use crate::expression::Update;
@@ -37,6 +38,7 @@ pub(crate) fn failed_attempt(lease: &Lease, back: &FailedAttempt, now: Timestamp
         end,
         ended_by: back.ended_by,
         error: Some(back.error.clone()),
+        usage: back.usage.clone(),
     }
 }
 
@@ -62,11 +64,12 @@ pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>> {
     Ok(attempts)
 }
 
-/// Encodes an attempt as one text: `fence|number|worker|claimedAt|endedAt|end|endedBy|error`.
+/// Encodes an attempt as one text: `fence|number|worker|claimedAt|endedAt|end|endedBy|error`. The usage follows `endedBy`
+/// after a comma, if the worker has reported it.
 fn encode(attempt: &Attempt) -> String {
     let error: String = attempt.error.iter().flat_map(|e| e.chars()).take(MAX_ERROR_CHARS).collect();
     format!(
-        "{}|{}|{}|{}|{}|{}|{}|{error}",
+        "{}|{}|{}|{}|{}|{}|{}{}|{error}",
         attempt.fence,
         attempt.number,
         attempt.worker,
@@ -74,21 +77,52 @@ fn encode(attempt: &Attempt) -> String {
         attempt.ended_at,
         attempt.end.as_str(),
         attempt.ended_by.as_str(),
+        attempt.usage.as_ref().map(encode_usage).unwrap_or_default(),
     )
 }
 
-fn decode(text: &str) -> Option<Attempt> {
-    let mut fields = text.splitn(FIELDS, '|');
+/// Encodes usage as `,input,output,cached,cost,turns,toolCalls,model,provider`. An unknown field is empty.
+fn encode_usage(usage: &Usage) -> String {
+    let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
+    let name = |name: &Option<ModelName>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let Usage { input_tokens, output_tokens, .. } = usage;
+    let numbers = [usage.cached_input_tokens, usage.cost_micros, usage.turns, usage.tool_calls];
+    let numbers = numbers.map(number).join(",");
+    format!(",{input_tokens},{output_tokens},{numbers},{},{}", name(&usage.model), name(&usage.provider))
+}
+
+fn decode_usage(text: &str) -> Option<Usage> {
+    let mut fields = text.split(',');
     let mut next = || fields.next();
+    Some(Usage {
+        input_tokens: next()?.parse().ok()?,
+        output_tokens: next()?.parse().ok()?,
+        cached_input_tokens: next()?.parse().ok(),
+        cost_micros: next()?.parse().ok(),
+        turns: next()?.parse().ok(),
+        tool_calls: next()?.parse().ok(),
+        model: ModelName::parse(next()?).ok(),
+        provider: ModelName::parse(next()?).ok(),
+    })
+}
+
+pub(crate) fn decode(text: &str) -> Option<Attempt> {
+    let fields: Vec<_> = text.splitn(FIELDS, '|').collect();
+    let [fence, number, worker, claimed_at, ended_at, end, ended_by, error] = fields[..] else { return None };
+    let (ended_by, usage) = match ended_by.split_once(',') {
+        Some((ended_by, usage)) => (ended_by, decode_usage(usage)),
+        None => (ended_by, None),
+    };
     Some(Attempt {
-        fence: Fence(next()?.parse().ok()?),
-        number: next()?.parse().ok()?,
-        worker: WorkerId::parse(next()?).ok()?,
-        claimed_at: Timestamp::from_millis(next()?.parse().ok()?),
-        ended_at: Timestamp::from_millis(next()?.parse().ok()?),
-        end: AttemptEnd::parse(next()?)?,
-        ended_by: EndedBy::parse(next()?)?,
-        error: next().filter(|e| !e.is_empty()).map(str::to_owned),
+        fence: Fence(fence.parse().ok()?),
+        number: number.parse().ok()?,
+        worker: WorkerId::parse(worker).ok()?,
+        claimed_at: Timestamp::from_millis(claimed_at.parse().ok()?),
+        ended_at: Timestamp::from_millis(ended_at.parse().ok()?),
+        end: AttemptEnd::parse(end)?,
+        ended_by: EndedBy::parse(ended_by)?,
+        error: Some(error).filter(|e| !e.is_empty()).map(str::to_owned),
+        usage,
     })
 }
 
@@ -106,6 +140,25 @@ mod tests {
             end: AttemptEnd::Requeued,
             ended_by: EndedBy::Worker,
             error: Some("a|b".to_owned()),
+            usage: None,
+        }
+    }
+
+    #[test]
+    fn an_attempt_keeps_the_usage_that_its_worker_reported() {
+        let few = Usage { input_tokens: 120, output_tokens: 7, ..Usage::default() };
+        let all = Usage {
+            model: Some(ModelName::parse("openai/gpt-5:free").unwrap()),
+            provider: Some(ModelName::parse("openrouter").unwrap()),
+            cached_input_tokens: Some(64),
+            cost_micros: Some(0),
+            turns: Some(3),
+            tool_calls: Some(2),
+            ..few.clone()
+        };
+        for usage in [few, all] {
+            let attempt = Attempt { usage: Some(usage), ..attempt(7) };
+            assert_eq!(decode(&encode(&attempt)), Some(attempt));
         }
     }
 

@@ -1,5 +1,7 @@
 //! The keys of all items. `docs/data-model.md` lists them, and a test compares the two.
 
+mod document;
+mod ledger;
 mod push;
 
 use std::collections::HashMap;
@@ -18,6 +20,8 @@ use af_domain::outbox::Chat;
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
 
+pub use document::*;
+pub use ledger::*;
 pub use push::*;
 
 /// The index of conversations that have work and no owner.

@@ -161,6 +161,11 @@ pub(crate) fn delivery_from(reader: &Reader<'_>) -> Result<Option<Delivery>> {
     }))
 }
 
+/// Whether a stored delivery is in this state.
+pub(crate) fn is_in_state(stored: &str, state: DeliveryState) -> bool {
+    serde_json::from_str::<StoredDelivery>(stored).is_ok_and(|delivery| delivery.state == state.as_str())
+}
+
 /// The update that appends an entry to the outbox of its chat. Its condition fails if the outbox is full.
 pub(crate) fn appended(new: &NewEntry) -> Update {
     Update::of(keys::outbox(&new.chat))

@@ -7,6 +7,7 @@ mod enqueue_time;
 mod figures;
 mod idle;
 mod ingress;
+mod ledger;
 mod operators;
 mod pool;
 mod push;
@@ -119,6 +120,7 @@ async fn measured_over(stored: usize, workers: Option<u32>) -> Vec<Row> {
     let mut rows = ingress::rows(&world).await;
     rows.extend(serving::rows(&world).await);
     rows.extend(operators::rows(&world).await);
+    rows.extend(ledger::rows(&world).await);
     rows.extend(push::rows(&world, stored).await);
     rows.extend(pool);
     rows

@@ -1,7 +1,10 @@
 //! The costs of workers' calls: polls, claims, heartbeats, history, and the ends of a message.
 
-use af_app::worker::{Retry, append, fail, heartbeat};
-use af_domain::ids::WorkerId;
+use af_api::documents::PutDocumentRequest;
+use af_app::documents::{Scope, WorkspaceWanted, put};
+use af_app::worker::{Poll, Retry, Wants, append, fail, heartbeat, poll};
+use af_domain::agent::user_of;
+use af_domain::ids::{DocumentPath, WorkerId};
 
 use crate::figures::{Figures, Row, any_requests, at_most};
 use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, RunningMessage, TEXT, World, entries_of};
@@ -107,6 +110,7 @@ async fn lease(world: &World) -> Vec<Row> {
     let running = world.busy_owner(None).await;
     let (_, heartbeat) = world.measure(send_heartbeat(world, &running)).await;
     let (_, appended) = world.measure(append_to(world, &running, 0, 2, TEXT)).await;
+    let [unchanged, changed] = workspace(world).await;
     vec![
         Row::new("heartbeat", heartbeat, at_most(1, 1).writes(1)),
         Row::new(
@@ -114,8 +118,51 @@ async fn lease(world: &World) -> Vec<Row> {
             hydrate(world).await,
             at_most(2, 1).reads(9.0),
         ),
+        Row::new(
+            "… the workspace, unchanged for the worker, beside the history",
+            unchanged,
+            at_most(1, 1).reads(1.0),
+        ),
+        Row::new(
+            "… the workspace with 8 documents of 1 KB, after a change",
+            changed,
+            at_most(3, 3).reads(11.0),
+        ),
         Row::new("append 2 history entries", appended, at_most(1, 1).writes(6)),
     ]
+}
+
+/// The additional cost of the workspace in a bundle: for a worker that has it, and for one that has not.
+async fn workspace(world: &World) -> [Figures; 2] {
+    let (worker, conversation) = world.idle_owner().await;
+    let user = user_of(&conversation, &world.agent);
+    let scope = Scope { agent: world.agent.clone(), user };
+    for path in ["USER.md", "MEMORY.md"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((1..=6).map(|d| format!("memory/2026-01-0{d}.md")))
+    {
+        // Text that is compressed to less than a KB.
+        let content = Some(TEXT.repeat(4)[..1_024].to_owned());
+        let request = PutDocumentRequest { content, ..PutDocumentRequest::default() };
+        put(&world.app, &scope, &DocumentPath::parse(path).unwrap(), request, "key:a").await.unwrap();
+    }
+    let claim = async |workspace: WorkspaceWanted| {
+        world.enqueue(world.message(&conversation)).await;
+        let wants = Wants::JobWithBundle { since: None, workspace };
+        let request = Poll { conversation: Some(conversation.clone()), wants, ..Poll::default() };
+        let (polled, cost) = world.measure(poll(&world.app, &worker, &request)).await;
+        let polled = polled.unwrap();
+        world.complete(&RunningMessage::of(&worker, &polled), 0).await;
+        (cost, polled.bundle.and_then(|bundle| bundle.workspace))
+    };
+    let (nothing, _) = claim(WorkspaceWanted::Nothing).await;
+    let (changed, found) = claim(WorkspaceWanted::Everything).await;
+    let found = found.unwrap();
+    assert_eq!(found.content.unwrap().documents.len(), 2);
+    let (unchanged, found) = claim(WorkspaceWanted::UnlessFingerprint(found.fingerprint)).await;
+    assert!(found.unwrap().content.is_none());
+    [unchanged - nothing, changed - nothing]
 }
 
 /// The additional cost of the bundle in a poll.

@@ -6,6 +6,7 @@ use std::future::Future;
 use af_app::App;
 use af_app::agents::bindings;
 use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::documents::WorkspaceWanted;
 use af_app::intake::enqueue::{Enqueue, Identity, enqueue};
 use af_app::pool::provider;
 use af_app::pool::workers;
@@ -324,6 +325,7 @@ impl World {
             metadata: Default::default(),
             reply: None,
             delivery: None,
+            usage: None,
         };
         complete(&self.app, &running.worker, &running.message, &running.lease, with, DeliveredBy::Worker)
             .await
@@ -344,7 +346,11 @@ impl RunningMessage {
 }
 
 fn wants(hydrate: bool) -> Wants {
-    if hydrate { Wants::JobWithBundle { since: None } } else { Wants::Job }
+    if hydrate {
+        Wants::JobWithBundle { since: None, workspace: WorkspaceWanted::Everything }
+    } else {
+        Wants::Job
+    }
 }
 
 /// History entries, alternately of the user and of the agent.

@@ -154,6 +154,7 @@ impl<'a> Fleet<'a> {
             metadata: BTreeMap::new(),
             reply: Some(Reply { text: "answer".to_owned(), format: ReplyFormat::Plain }),
             delivery: None,
+            usage: None,
         };
         complete(&self.world.app, worker, message, &job.lease.id, with, DeliveredBy::Worker).await.unwrap();
         *self.completions.entry(message.clone()).or_default() += 1;

@@ -10,6 +10,7 @@ mod counting;
 mod deliveries;
 mod direct_writes;
 mod drains;
+mod ledger;
 mod malformed;
 mod message_ends;
 mod operator;

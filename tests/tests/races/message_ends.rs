@@ -91,9 +91,10 @@ async fn a_message_whose_attempts_fail_with_the_longest_errors_ends() {
     let error = "🦀".repeat(2_000);
     for attempt in 1..=ATTEMPTS {
         let running = world.claim(&worker, Some(&conversation)).await;
-        let failed = fail(&world.app, &worker, &running.message, &running.lease, &error, Retry::After(None))
-            .await
-            .unwrap();
+        let failed =
+            fail(&world.app, &worker, &running.message, &running.lease, error.as_str(), Retry::After(None))
+                .await
+                .unwrap();
         assert_eq!(failed.dead_lettered, attempt == ATTEMPTS);
         world.bundle.clock.advance(PAST_THE_BACKOFF);
     }

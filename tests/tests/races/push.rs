@@ -274,6 +274,29 @@ async fn simultaneous_triggers_are_two_runs_and_move_no_schedule() {
 }
 
 #[tokio::test]
+async fn a_slot_that_has_come_is_recorded_when_a_caller_changes_or_deletes_its_job() {
+    let world = World::new().await;
+    let (changed, deleted, renamed) =
+        (user_with_job(&world, 1).await, user_with_job(&world, 2).await, user_with_job(&world, 3).await);
+    world.bundle.clock.advance(Millis::from_days(2));
+    let disabled = JobChange { enabled: Some(false), ..JobChange::default() };
+    jobs::change(&world.app, &place(&changed), &disabled).await.unwrap();
+    jobs::delete(&world.app, &place(&deleted)).await.unwrap();
+    let title = JobChange { title: Some("Evening".into()), ..JobChange::default() };
+    jobs::change(&world.app, &place(&renamed), &title).await.unwrap();
+    assert_eq!(run(&world.app).await, Summary { enqueued: 1, skipped: 1, ..Summary::default() });
+    for job in [&changed, &deleted] {
+        let [later, first] = &dispatches(&world, job).await[..] else { panic!("two slots have come") };
+        for (record, at) in [(first, slot(job).at), (later, slot(job).at + DAY)] {
+            assert_eq!((record.scheduled_for, record.status), (at, DispatchStatus::Skipped));
+            assert!(record.error.as_ref().unwrap().contains("changed or deleted"), "{record:?}");
+        }
+    }
+    assert_eq!((messages(&world, 1).await, messages(&world, 2).await), (0, 0));
+    assert_eq!(messages(&world, 3).await, 1, "a change of the title moves no slot");
+}
+
+#[tokio::test]
 async fn a_job_that_is_changed_or_deleted_while_it_is_dispatched_runs_at_most_once() {
     let world = World::new().await;
     let (changed, deleted) = (user_with_job(&world, 1).await, user_with_job(&world, 2).await);

@@ -20,6 +20,10 @@ use crate::world::World;
 
 /// Bound users of the agent: two pages and a half of targets.
 const USERS: usize = 250;
+/// Bound users of a large broadcast. `AF_TEST_PUSH_TARGETS=10000` tests with more of them.
+const MANY_USERS: usize = 1_000;
+/// Push jobs that are due while a large broadcast runs.
+const JOBS: usize = 20;
 /// Longer than other dispatchers leave a broadcast alone.
 const HELD: Millis = Millis::from_secs(61);
 
@@ -80,21 +84,58 @@ async fn jobs_run_while_a_broadcast_runs() {
     assert_eq!(messages(&world, 7).await, 2);
 }
 
-/// Cancels nothing itself: counts the messages and lets the test know when enough of them are enqueued.
-struct CancelAfter {
+/// Counts the transactions and lets the test know when there were enough of them.
+struct Counting {
     transactions: AtomicU64,
     limit: u64,
     reached: tokio::sync::Notify,
+    /// Whether the dispatcher crashes then.
+    crashes: bool,
 }
 
-impl Faults for CancelAfter {
+impl Counting {
+    fn until(limit: u64, crashes: bool) -> Arc<Self> {
+        Arc::new(Self {
+            transactions: AtomicU64::new(0),
+            limit,
+            reached: tokio::sync::Notify::new(),
+            crashes,
+        })
+    }
+}
+
+impl Faults for Counting {
     fn before(&self, request: &WireRequest) -> Fault {
-        if request.operation == "TransactWriteItems"
-            && self.transactions.fetch_add(1, Ordering::Relaxed) + 1 == self.limit
-        {
+        let is_one = request.operation == "TransactWriteItems";
+        let before = self.transactions.fetch_add(u64::from(is_one), Ordering::Relaxed);
+        if is_one && before + 1 == self.limit {
             self.reached.notify_one();
         }
-        Fault::None
+        if self.crashes && before >= self.limit { Fault::LoseRequest } else { Fault::None }
+    }
+}
+
+#[tokio::test]
+async fn a_large_broadcast_goes_on_after_a_crash_half_way_while_jobs_run() {
+    let users = std::env::var("AF_TEST_PUSH_TARGETS").map_or(MANY_USERS, |n| n.parse().unwrap());
+    let world = world_with_users(users).await;
+    for n in 0..JOBS {
+        push::store(&world.app, &push::job(&agent(), n, "daily 09:30", world.app.now())).await;
+    }
+    world.bundle.clock.advance(Millis::from_days(1));
+    let (id, all) = (send(&world).await, users as u64);
+    let crashed = run_due(&world.with_faults(Counting::until(all / 2, true)), LONG).await;
+    assert!(crashed.is_err() || crashed.unwrap().errors > 0);
+    let half = current(&world, &id).await;
+    assert_eq!(half.status, BroadcastStatus::Running);
+    assert!((1..all).contains(&half.counts.targets), "{half:?}");
+    world.bundle.clock.advance(HELD);
+    run(&world.app).await;
+    let done = current(&world, &id).await;
+    let counts = BroadcastCounts { targets: all, enqueued: all, failed: 0 };
+    assert_eq!((done.status, done.counts), (BroadcastStatus::Done, counts));
+    for n in 0..users {
+        assert_eq!(messages(&world, n).await, if n < JOBS { 2 } else { 1 }, "user {n}");
     }
 }
 
@@ -102,11 +143,7 @@ impl Faults for CancelAfter {
 async fn a_broadcast_that_is_cancelled_stops_after_its_page_and_says_so() {
     let world = world_with_users(USERS).await;
     let id = send(&world).await;
-    let faults = Arc::new(CancelAfter {
-        transactions: AtomicU64::new(0),
-        limit: 20,
-        reached: tokio::sync::Notify::new(),
-    });
+    let faults = Counting::until(20, false);
     let app = world.with_faults(faults.clone());
     let cancel = async {
         faults.reached.notified().await;

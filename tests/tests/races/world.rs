@@ -171,6 +171,7 @@ pub fn empty_completion() -> CompleteWith {
         metadata: BTreeMap::new(),
         reply: None,
         delivery: None,
+        usage: None,
     }
 }
 

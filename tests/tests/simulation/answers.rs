@@ -36,6 +36,8 @@ pub struct Answers {
     pub freeing: Mutex<Vec<Freeing>>,
     /// The answers to these requests, with the partition of the conversation.
     pub freed: Mutex<Vec<(String, FreeAnswer)>>,
+    /// The answers to calls about push jobs and broadcasts.
+    pub push: Mutex<Pushes>,
     /// Answers that break an invariant, as actors report them.
     pub violations: Mutex<Vec<String>>,
 }
@@ -44,8 +46,9 @@ pub struct Answers {
 #[derive(Debug)]
 pub struct Delivered {
     pub message: String,
-    /// The user of the conversation.
+    /// The user of the conversation, empty in a conversation without one; and its agent.
     pub user: String,
+    pub agent: String,
     /// The Telegram chat that gets the reply, if one does.
     pub target: Option<String>,
     /// The times before and after the worker's call, ms.
@@ -74,6 +77,21 @@ pub struct Stopped {
     pub answered: u64,
     /// The messages whose acceptance was answered before the call.
     pub accepted: BTreeSet<String>,
+}
+
+/// The answers to calls about push jobs and broadcasts.
+#[derive(Default)]
+pub struct Pushes {
+    /// Jobs whose creation was answered.
+    pub created: Vec<String>,
+    /// Runs whose trigger was answered.
+    pub triggered: Vec<String>,
+    /// Broadcasts that were accepted, and those whose cancellation was answered.
+    pub sent: Vec<String>,
+    pub cancelled: Vec<String>,
+    /// The numbers of triggers and broadcasts that were called, each with its own idempotency key.
+    pub trigger_calls: usize,
+    pub broadcast_calls: usize,
 }
 
 /// A message that was accepted.

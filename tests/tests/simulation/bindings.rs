@@ -37,6 +37,11 @@ const STOPPED_MS: std::ops::Range<u64> = 5_000..100_000;
 /// Pause after a call without an answer, ms.
 const REPEAT_AFTER_MS: u64 = 500;
 
+/// The bot of an agent.
+pub fn bot_of(agent: &str) -> &'static str {
+    if agent == AGENT { BOT } else { OTHER_BOT }
+}
+
 fn key(agent: &str) -> AgentKey {
     AgentKey::parse(agent).unwrap()
 }
@@ -56,7 +61,7 @@ pub async fn prepare(world: &World) {
 }
 
 async fn assign_bot(app: &af_app::App, agent: &str) -> Result<(), AppError> {
-    let identity = BotIdentity::parse(if agent == AGENT { BOT } else { OTHER_BOT }).unwrap();
+    let identity = BotIdentity::parse(bot_of(agent)).unwrap();
     let name = BotName { identity, username: agent.to_owned() };
     app.store.assign_bot_if_unclaimed(&key(agent), &name, None, app.now()).await?;
     if let Some(bot) = app.store.bot(&name.identity).await? {
@@ -82,10 +87,10 @@ pub async fn binder(world: Arc<World>, actor: u64) {
             }
             continue;
         }
-        let (agent, bot) = if rng.random_bool(0.2) { (OTHER_AGENT, OTHER_BOT) } else { (AGENT, BOT) };
+        let agent = if rng.random_bool(0.2) { OTHER_AGENT } else { AGENT };
         let chat = TelegramUserId::parse(rng.random_range(1..=CHATS).to_string()).unwrap();
         let telegram = rng.random_bool(0.9).then(|| TelegramIdentity {
-            bot: BotIdentity::parse(bot).unwrap(),
+            bot: BotIdentity::parse(bot_of(agent)).unwrap(),
             user: rng.random_bool(0.5).then(|| chat.clone()),
             chat: Some(chat),
         });

@@ -32,13 +32,15 @@ pub enum Operation {
     Deliver,
     Webhook,
     ShowDrafts,
+    Dispatch,
+    ManagePush,
 }
 
 /// What the notice about a dead letter reads: the message, the binding and the profile; and the write without the notice.
 const APOLOGY: u64 = 3 + 1;
 
 impl Operation {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -65,6 +67,8 @@ impl Operation {
         Self::Deliver,
         Self::Webhook,
         Self::ShowDrafts,
+        Self::Dispatch,
+        Self::ManagePush,
     ];
 
     /// The limit of requests of one call. The function has just started, so it reads policies and profile first, and
@@ -74,9 +78,9 @@ impl Operation {
             // Policies and profile, which is read again when the agent is stopped; the transaction, then a retry with the
             // other variant or as a new conversation.
             Self::Enqueue => 3 + 3,
-            // Policies; conversation, row and shards; claim, message, history, binding, profile; one lost or repaired
-            // candidate; the end of a message whose agent must not answer.
-            Self::Poll => 1 + 2 + 6 + 5 + 6 + 1 + 3 * 2 + APOLOGY,
+            // Policies; conversation, row and shards; claim, message, history, head of the documents, binding, profile; one
+            // lost or repaired candidate; the end of a message whose agent must not answer.
+            Self::Poll => 1 + 2 + 6 + 6 + 6 + 1 + 3 * 2 + APOLOGY,
             // Policies and write; the worker's row when it drains; the stored entries when an append is repeated.
             Self::Append => 1 + 2,
             // In addition, the read and the write that end a run beyond its limit.
@@ -84,13 +88,15 @@ impl Operation {
             // Read and write, three times when other actors enqueue at the same time.
             Self::Fail => 1 + 3 * (2 + APOLOGY),
             // A completion also sends what waits in the outbox of its chat.
-            // An update may stop any number of messages, and a batch of the stream may have any number of them.
+            // An update may stop any number of messages, and a batch of the stream may have any number of them. A dispatcher
+            // sends everything that is due.
             Self::Reconcile
             | Self::RetryAll
             | Self::Complete
             | Self::Deliver
             | Self::Webhook
-            | Self::ShowDrafts => return None,
+            | Self::ShowDrafts
+            | Self::Dispatch => return None,
             // Read and write, twice when another operator was faster.
             Self::Configure => 2 * 2,
             // Profile; both bindings and the write, three times when other calls bind at the same time.
@@ -98,6 +104,9 @@ impl Operation {
             Self::Revoke => 3 * 2,
             // Profile and write; then the bot, and the secret of its webhook.
             Self::ConfigureAgent => 2 + 1 + 2,
+            // A trigger: policies, profile; the job, the call and the binding; the write, which is repeated as for an enqueue;
+            // all but policies and profile again when another call was faster.
+            Self::ManagePush => 2 + 3 * (3 + 3),
             // Policies, counters, the last report, and a page of each shard.
             Self::Stats => 3 + 6,
             // A page of each shard, then the messages.

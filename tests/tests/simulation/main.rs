@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod answers;
+mod binding_mutations;
 mod bindings;
 mod clock;
 mod corpus;
@@ -21,10 +22,13 @@ mod outbox_mutations;
 mod people;
 mod people_mutations;
 mod pool;
+mod push;
+mod push_mutations;
 mod queue;
 mod queue_operations;
 mod reconciler;
 mod search;
+mod slots;
 mod tally;
 mod telegram;
 mod users;
@@ -261,6 +265,31 @@ fn a_file_of_an_album_that_is_forgotten_is_noticed() {
 #[test]
 fn a_stop_that_leaves_waiting_messages_is_noticed() {
     notices(Mutation::StopForgetsQueue);
+}
+
+#[test]
+fn a_missed_slot_without_a_record_is_noticed() {
+    notices(Mutation::MissedSlotForgotten);
+}
+
+#[test]
+fn a_slot_that_two_dispatchers_dispatch_is_noticed() {
+    notices(Mutation::SlotDispatchedOnAnyVersion);
+}
+
+#[test]
+fn a_push_job_that_stands_still_is_noticed() {
+    notices(Mutation::JobStandsStill);
+}
+
+#[test]
+fn a_target_that_a_broadcast_forgets_is_noticed() {
+    notices(Mutation::TargetForgotten);
+}
+
+#[test]
+fn a_cancelled_broadcast_that_goes_on_is_noticed() {
+    notices(Mutation::CancellationForgotten);
 }
 
 /// Tries the seed that is known to show the bug, then all others.

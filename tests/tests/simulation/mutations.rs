@@ -4,10 +4,9 @@
 use af_emulator_aws::WireRequest;
 use serde_json::{Value, json};
 
-use crate::bindings::OTHER_AGENT;
 use crate::costs::Operation;
 use crate::world::AGENT;
-use crate::{outbox_mutations, people_mutations};
+use crate::{binding_mutations, outbox_mutations, people_mutations, push_mutations};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +73,16 @@ pub enum Mutation {
     FileOfAlbumForgotten,
     /// A command to stop leaves the messages that wait.
     StopForgetsQueue,
+    /// A slot that was missed gets no record.
+    MissedSlotForgotten,
+    /// A dispatch does not look whether its slot was dispatched before.
+    SlotDispatchedOnAnyVersion,
+    /// A job that was dispatched waits for the same slot again.
+    JobStandsStill,
+    /// A target of a broadcast is counted, but gets no message.
+    TargetForgotten,
+    /// The cancellation of a broadcast is not stored.
+    CancellationForgotten,
 }
 
 impl Mutation {
@@ -82,7 +91,7 @@ impl Mutation {
     pub const fn known_seed(self) -> u64 {
         match self {
             Mutation::PartForgotten => 1,
-            Mutation::AgentStateIgnored | Mutation::CompleteWithoutLease => 2,
+            Mutation::AgentStateIgnored | Mutation::CompleteWithoutLease | Mutation::TargetForgotten => 2,
             Mutation::RunLimitIgnored => 5,
             Mutation::HeartbeatExtendsAnyLease => 6,
             Mutation::AppendUnderAnyLease | Mutation::BindOnAnyVersion => 7,
@@ -113,9 +122,16 @@ impl Mutation {
             Mutation::FileOfAlbumForgotten => |writes| people_mutations::file_of_album_forgotten(writes),
             Mutation::StopForgetsQueue if operation != Some(Operation::Webhook) => return None,
             Mutation::StopForgetsQueue => people_mutations::stop_forgets_queue,
-            Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
-            Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
-            Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),
+            Mutation::MissedSlotForgotten => push_mutations::missed_slot_forgotten,
+            Mutation::SlotDispatchedOnAnyVersion => {
+                |writes| push_mutations::slot_dispatched_on_any_version(writes)
+            }
+            Mutation::JobStandsStill => |writes| push_mutations::job_stands_still(writes),
+            Mutation::TargetForgotten => push_mutations::target_forgotten,
+            Mutation::CancellationForgotten => push_mutations::cancellation_forgotten,
+            Mutation::RevokeKeepsUsersBinding => binding_mutations::revoke_keeps_users_binding,
+            Mutation::RebindKeepsAgent => |writes| binding_mutations::rebind_keeps_agent(writes),
+            Mutation::BindOnAnyVersion => |writes| binding_mutations::bind_on_any_version(writes),
             Mutation::CompleteWithoutLease => |writes| complete_without_lease(writes),
             Mutation::ExpiryCountsNothing => |writes| expiry_counts_nothing(writes),
             Mutation::NoDedupe => |writes| no_dedupe(writes),
@@ -313,45 +329,6 @@ fn count_each_time(request: &WireRequest) -> Option<Value> {
     Some(body)
 }
 
-/// Whether a write puts or deletes the active binding of a user.
-fn is_of_user(write: &Value) -> bool {
-    let key = if write["Put"].is_null() { &write["Delete"]["Key"] } else { &write["Put"]["Item"] };
-    key["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("U#")) && key["sk"]["S"] == "B"
-}
-
-fn revoke_keeps_users_binding(writes: &mut Vec<Value>) -> bool {
-    let is_revoke = !writes.iter().any(|w| is_of_user(w) && w["Delete"].is_null());
-    let before = writes.len();
-    writes.retain(|w| !(is_revoke && is_of_user(w)));
-    writes.len() < before
-}
-
-fn rebind_keeps_agent(writes: &mut [Value]) -> bool {
-    let is_rebind = |w: &&mut Value| is_of_user(w) && w["Put"]["Item"]["ag"]["S"] == OTHER_AGENT;
-    let Some(write) = writes.iter_mut().find(is_rebind) else { return false };
-    let item = &mut write["Put"]["Item"];
-    for name in ["ag", "cid"] {
-        let old = item[name]["S"].as_str().unwrap_or_default().replace(OTHER_AGENT, AGENT);
-        item[name] = json!({"S": old});
-    }
-    true
-}
-
-fn bind_on_any_version(writes: &mut [Value]) -> bool {
-    if !writes.iter().any(is_of_user) {
-        return false;
-    }
-    for write in writes {
-        for kind in ["Put", "Delete"] {
-            let Some(write) = write[kind].as_object_mut() else { continue };
-            for part in ["ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"] {
-                write.remove(part);
-            }
-        }
-    }
-    true
-}
-
 /// The profile that claims know may be a copy, so its read is not strongly consistent. Other reads of it are.
 fn agent_state_ignored(request: &WireRequest) -> Option<Value> {
     let key = &request.body["Key"];
@@ -388,6 +365,7 @@ fn run_limit_ignored(writes: &mut Vec<Value>) -> bool {
 
 /// Replaces a transaction by one that writes an item that nothing reads.
 pub(crate) fn write_nothing(writes: &mut Vec<Value>) {
-    let table = writes[0]["Update"]["TableName"].clone();
+    let kind = if writes[0]["Put"].is_null() { "Update" } else { "Put" };
+    let table = writes[0][kind]["TableName"].clone();
     *writes = vec![json!({"Put": {"TableName": table, "Item": {"pk": {"S": "none"}, "sk": {"S": "none"}}}})];
 }

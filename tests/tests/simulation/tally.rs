@@ -42,6 +42,7 @@ events! {
     ReconcileDied
     OperatorDied
     EffectsDied
+    DispatcherDied
     WorkerCrashed
     WorkerFroze
     WorkerClockBehind
@@ -95,6 +96,16 @@ events! {
     DeliveryUncertain
     DeliveryFailed
     DeliveryCancelled
+    DispatchersAtOnce
+    PushJobChanged
+    PushJobDeleted
+    PushJobTriggered
+    SlotEnqueued
+    SlotSkipped
+    SlotFailed
+    TargetDispatched
+    BroadcastDone
+    BroadcastCancelled
     Switched
     WorkerDrained
     WorkerStopped

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::AppError;
+use af_app::documents::WorkspaceWanted;
 use af_app::worker::bundle::Job;
 use af_app::worker::{DeliveredBy, Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
 use af_domain::agent::user_of;
@@ -66,10 +67,11 @@ pub async fn worker(world: Arc<World>, id: WorkerId, actor: u64) {
 }
 
 fn delivered(job: &Job, asked: Timestamp, answered: Timestamp) -> Delivered {
-    let user = user_of(&job.conversation.id, &job.conversation.agent).unwrap();
+    let user = user_of(&job.conversation.id, &job.conversation.agent);
     Delivered {
         message: job.lease.entry.message.to_string(),
-        user: user.to_string(),
+        user: user.map(|user| user.to_string()).unwrap_or_default(),
+        agent: job.conversation.agent.to_string(),
         target: (job.payload.provider == TELEGRAM).then(|| job.payload.provider_user_id.clone()),
         asked: asked.as_millis(),
         answered: answered.as_millis(),
@@ -88,7 +90,7 @@ impl Worker {
         while self.world.provider.runs(&self.id) {
             let request = Poll {
                 conversation: conversation.clone(),
-                wants: Wants::JobWithBundle { since: None },
+                wants: Wants::JobWithBundle { since: None, workspace: WorkspaceWanted::Everything },
                 ownership: if release { Ownership::Discard } else { Ownership::Keep },
                 ..Poll::default()
             };
@@ -249,6 +251,7 @@ impl Worker {
                 metadata: Default::default(),
                 reply: Some(Reply { text: reply_to(message.as_str()), format: ReplyFormat::Plain }),
                 delivery: None,
+                usage: None,
             };
             let (app, id) = (self.function().app(), self.id.clone());
             let completed = complete(&app, &id, message, &job.lease.id, with, DeliveredBy::Outbox);

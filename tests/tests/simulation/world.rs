@@ -34,7 +34,7 @@ use crate::mutations::Mutation;
 use crate::pool::SimProvider;
 use crate::tally::{Event, Tally};
 use crate::telegram::SimTelegram;
-use crate::{bindings, operators, people, reconciler, telegram, users, workers};
+use crate::{bindings, operators, people, push, reconciler, telegram, users, workers};
 
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
@@ -161,6 +161,14 @@ impl World {
         self.clock.now()
     }
 
+    /// The user and the agent of the conversation in this partition.
+    pub fn owner_of(&self, partition: &str) -> Option<(&ConsumerUserId, &'static str)> {
+        let users = self.conversations.iter().map(|(user, _)| user);
+        users
+            .flat_map(|user| [(user, AGENT), (user, bindings::OTHER_AGENT)])
+            .find(|(user, agent)| push::conversation_to(agent, Some(user.as_str())) == partition)
+    }
+
     pub fn table(&self) -> String {
         TEMPLATE.tables[0].name.clone()
     }
@@ -248,6 +256,7 @@ async fn act(
     actors.spawn(effects::effects(world.clone(), 70));
     actors.spawn(telegram::schedule(world.clone(), 75));
     actors.spawn(people::people(world.clone(), 40));
+    push::spawn(world, &mut actors);
     let mut machines = 10_000;
     let mut elapsed = Duration::ZERO;
     let result = loop {
@@ -335,6 +344,7 @@ async fn prepare(world: &World) {
     });
     let overrides = serde_json::from_value(overrides).unwrap();
     af_app::settings::policies::set(&app, overrides).await.unwrap();
+    push::prepare(world).await;
     // The world begins when every replica has the policies.
     tokio::time::sleep(crate::faults::MAX_BEHIND).await;
     world.shared.faults_on.store(!world.shared.is_fault_free, Ordering::Relaxed);

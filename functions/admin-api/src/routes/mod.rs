@@ -33,6 +33,13 @@ mod deployment {
     pub mod health;
     pub mod openapi;
 }
+mod documents {
+    pub mod delete;
+    pub mod get;
+    pub mod list;
+    pub mod put;
+    pub mod versions;
+}
 mod ingress_config {
     pub mod get;
     pub mod put;
@@ -63,6 +70,10 @@ mod outbox {
     pub mod resend;
 }
 mod policies {
+    pub mod get;
+    pub mod put;
+}
+mod prices {
     pub mod get;
     pub mod put;
 }
@@ -121,6 +132,9 @@ mod snapshots {
     pub mod skip;
 }
 mod telegram_webhooks;
+mod usage {
+    pub mod list;
+}
 mod workers {
     pub mod get;
     pub mod list;
@@ -134,6 +148,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(agents::list::list))
         .routes(routes!(agents::get::get, agents::put::put, agents::delete::delete))
         .routes(routes!(agents::telegram_token::put))
+        .routes(routes!(documents::list::list))
+        .routes(routes!(documents::get::get, documents::put::put, documents::delete::delete))
+        .routes(routes!(documents::versions::versions))
         .routes(routes!(agents::required_secrets::get))
         .routes(routes!(agents::rotate_token::rotate))
         .routes(routes!(bindings::resolve::resolve))
@@ -164,6 +181,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(outbox::drop::drop))
         .routes(routes!(outbox::resend::resend))
         .routes(routes!(policies::get::get, policies::put::put))
+        .routes(routes!(prices::get::get, prices::put::put))
         .routes(routes!(provider::readiness::readiness))
         .routes(routes!(provider::cleanup::cleanup))
         .routes(routes!(provider::volume::delete))
@@ -190,6 +208,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(skills::versions::list))
         .routes(routes!(skills::version::get))
         .routes(routes!(telegram_webhooks::configure))
+        .routes(routes!(usage::list::list))
         .routes(routes!(workers::list::list, workers::register::register))
         .routes(routes!(workers::reconcile::reconcile))
         .routes(routes!(workers::get::get))

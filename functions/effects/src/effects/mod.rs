@@ -5,6 +5,7 @@ mod counters;
 mod drafts;
 mod expired_media;
 mod expired_snapshots;
+mod ledger;
 mod managed_bots;
 mod outbox;
 mod payload_ttl;
@@ -21,9 +22,11 @@ pub const OF_THE_STREAM: [Effect; 5] = [
 ];
 
 /// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. Lambda may deliver a failed batch again in
-/// other parts, and the counters recognise a repeated batch only when its parts are the same.
-pub const AFTER_THE_STREAM: [Effect; 1] =
-    [Effect { name: "counters", run: |context, records| Box::pin(counters::run(context, records)) }];
+/// other parts, and the counters and the ledger recognise a repeated batch only when its parts are the same.
+pub const AFTER_THE_STREAM: [Effect; 2] = [
+    Effect { name: "counters", run: |context, records| Box::pin(counters::run(context, records)) },
+    Effect { name: "ledger", run: |context, records| Box::pin(ledger::run(context, records)) },
+];
 
 /// Effects of the schedule of the outboxes.
 pub const OF_THE_OUTBOX_SCHEDULE: [Effect; 1] =

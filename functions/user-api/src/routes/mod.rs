@@ -27,6 +27,13 @@ mod conversation {
     pub mod queue;
     pub mod send;
 }
+mod documents {
+    pub mod delete;
+    pub mod get;
+    pub mod list;
+    pub mod put;
+    pub mod versions;
+}
 mod managed_bot {
     pub mod create;
     pub mod get;
@@ -82,6 +89,9 @@ pub fn routes() -> OpenApiRouter<State> {
         .routes(routes!(conversation::queue::queue))
         .routes(routes!(conversation::events::events))
         .routes(routes!(conversation::send::send))
+        .routes(routes!(documents::list::list))
+        .routes(routes!(documents::get::get, documents::put::put, documents::delete::delete))
+        .routes(routes!(documents::versions::versions))
         .routes(routes!(message::get::get, message::cancel::cancel))
         .routes(routes!(push_jobs::list::list, push_jobs::create::create))
         .routes(routes!(push_jobs::get::get, push_jobs::change::change, push_jobs::delete::delete))

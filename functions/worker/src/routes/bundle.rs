@@ -6,8 +6,8 @@ use af_domain::refusal::Refusal;
 use af_http::{ApiPath, ApiQuery, Json, Problem, PublicUrl};
 
 use crate::caller::Caller;
-use crate::conversions;
-use crate::download_links::payload_with_links;
+use crate::conversions::workspace_wanted;
+use crate::download_links::{bundle_with_links, payload_with_links};
 
 /// Answers the bundle of a message whose lease the caller holds.
 ///
@@ -26,9 +26,10 @@ pub async fn bundle(
     ApiQuery(query): ApiQuery<BundleQuery>,
 ) -> Result<Json<Bundle>, Problem> {
     let since = query.since.as_deref().map(HistoryCursor::parse).transpose().map_err(AppError::from)?;
-    let found = use_case(&app, &worker, &message, since.as_ref()).await?;
+    let workspace = workspace_wanted(query.workspace_fingerprint);
+    let found = use_case(&app, &worker, &message, since.as_ref(), &workspace).await?;
     let missing = || Refusal::not_found(format!("message {message} that this worker runs"));
     let Hydrated { job, bundle } = found.ok_or_else(missing)?;
     let payload = payload_with_links(&app, &url, job.payload.clone()).await;
-    Ok(Json(conversions::bundle(&job, payload, bundle)))
+    Ok(Json(bundle_with_links(&app, &url, &job, payload, bundle).await))
 }

@@ -5,7 +5,7 @@ use af_http::{ApiJson, ApiPath, Json, Problem};
 use af_store::conversation::CompleteWith;
 
 use crate::caller::Caller;
-use crate::conversions::{delivered_by, history, lease, reply, tool_calls};
+use crate::conversions::{delivered_by, history, lease, reply, tool_calls, usage};
 
 /// Completes a message.
 ///
@@ -29,6 +29,7 @@ pub async fn complete(
         metadata: request.metadata,
         reply: request.reply.map(reply).transpose()?,
         delivery: None,
+        usage: usage(request.usage)?,
     };
     let delivered_by = delivered_by(request.delivery.as_deref())?;
     use_case(&app, &worker, &message, &lease, with, delivered_by).await?;

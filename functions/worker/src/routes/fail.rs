@@ -1,11 +1,11 @@
 use af_api::worker::outcome::{FailAnswer, FailRequest};
-use af_app::worker::{self as use_case, Retry};
+use af_app::worker::{self as use_case, Report, Retry};
 use af_domain::ids::MessageId;
 use af_domain::time::Millis;
 use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
-use crate::conversions::lease;
+use crate::conversions::{lease, usage};
 
 /// Gives a message back.
 ///
@@ -23,13 +23,13 @@ pub async fn fail(
     ApiJson(request): ApiJson<FailRequest>,
 ) -> Result<Json<FailAnswer>, Problem> {
     let lease = lease(&request.lease_id, request.fence)?;
-    let error = &request.error_message;
+    let report = Report { error: &request.error_message, usage: usage(request.usage)? };
     let answer = if request.drained {
-        use_case::leave(&app, &worker, &message, &lease, error).await?
+        use_case::leave(&app, &worker, &message, &lease, report).await?
     } else {
         let asked = request.retry_after_ms.map(Millis::new);
         let retry = if request.retryable { Retry::After(asked) } else { Retry::Never };
-        use_case::fail(&app, &worker, &message, &lease, error, retry).await?
+        use_case::fail(&app, &worker, &message, &lease, report, retry).await?
     };
     Ok(Json(answer))
 }

@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod claim;
 pub mod complete;
 pub mod control;
+pub mod documents;
 pub mod fail;
 pub mod heartbeat;
 pub mod history;

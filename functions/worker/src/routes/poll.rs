@@ -8,8 +8,8 @@ use af_domain::time::Millis;
 use af_http::{ApiJson, Json, Problem, PublicUrl};
 
 use crate::caller::MaybeExpiredWorker;
-use crate::conversions::{self, Timing};
-use crate::download_links::payload_with_links;
+use crate::conversions::{self, Timing, workspace_wanted};
+use crate::download_links::{bundle_with_links, payload_with_links};
 
 /// Answers a poll. With `waitMs`, the answer comes when there is a message, or after the wait. A caller with an expired token
 /// must stop.
@@ -47,7 +47,7 @@ fn wants(request: &PollRequest) -> Result<Wants, AppError> {
     Ok(if request.load > 0 {
         Wants::ControlOnly
     } else if request.hydrate {
-        Wants::JobWithBundle { since }
+        Wants::JobWithBundle { since, workspace: workspace_wanted(request.workspace_fingerprint.clone()) }
     } else {
         Wants::Job
     })
@@ -75,7 +75,9 @@ async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> PollAnswer {
     let (mut job, mut bundle) = (None, None);
     if let Some(claimed) = polled.job {
         let payload = payload_with_links(app, url, claimed.payload.clone()).await;
-        bundle = polled.bundle.map(|bundle| conversions::bundle(&claimed, payload.clone(), bundle));
+        if let Some(made) = polled.bundle {
+            bundle = Some(bundle_with_links(app, url, &claimed, payload.clone(), made).await);
+        }
         job = Some(conversions::job(&claimed, payload, timing));
     }
     let control = conversions::control(polled.control);

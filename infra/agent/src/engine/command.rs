@@ -37,6 +37,7 @@ pub struct Command {
     program: PathBuf,
     data_dir: Option<PathBuf>,
     skills_dir: Option<PathBuf>,
+    workspace_dir: Option<PathBuf>,
     uid: Option<u32>,
     bridge: BridgeFallback,
 }
@@ -46,7 +47,8 @@ impl Command {
     pub fn new(program: PathBuf, config: &Config) -> Self {
         let skills_dir = config.skills.as_ref().map(|skills| skills.dir.clone());
         let (data_dir, uid) = (config.data_dir.clone(), config.command_uid);
-        Self { program, data_dir, skills_dir, uid, bridge: config.bridge.clone() }
+        let workspace_dir = config.workspace_dir.clone();
+        Self { program, data_dir, skills_dir, workspace_dir, uid, bridge: config.bridge.clone() }
     }
 
     fn start(&self, bundle: &ReceivedBundle) -> std::io::Result<Child> {
@@ -59,6 +61,9 @@ impl Command {
         }
         if let Some(skills_dir) = &self.skills_dir {
             command.env("OPENCLAW_SKILLS_DIR", skills_dir);
+        }
+        if let Some(workspace_dir) = &self.workspace_dir {
+            command.env("OPENCLAW_WORKSPACE_DIR", workspace_dir);
         }
         if let Some(uid) = self.uid {
             // The standard library also removes the groups of root.

@@ -7,12 +7,15 @@ use super::contract::MAX_REPLY_BYTES;
 
 /// How much of an error's text is repeated, in characters.
 const MAX_ERROR_CHARS: usize = 300;
+/// Most tokens that are believed, far more than a model reads. The deployment refuses implausible counts.
+const MAX_TOKENS: u64 = 1_000_000_000;
 
 /// A part of a streamed answer, or a whole answer. The two differ in the name of one field.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Completion {
     choices: Option<Vec<Choice>>,
+    usage: Option<Value>,
     pub error: Option<ErrorBody>,
 }
 
@@ -78,11 +81,36 @@ pub enum NoReply {
     Empty,
 }
 
+/// The tokens of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    pub input: u64,
+    pub output: u64,
+    /// Input tokens that the server had in its cache.
+    pub cached_input: Option<u64>,
+}
+
+impl Tokens {
+    /// The field `usage` of an answer. `None` when it is malformed: a reply is worth more than its count.
+    fn read(usage: &Value) -> Option<Self> {
+        let input = usage["prompt_tokens"].as_u64()?.min(MAX_TOKENS);
+        Some(Self {
+            input,
+            output: usage["completion_tokens"].as_u64()?.min(MAX_TOKENS),
+            cached_input: usage["prompt_tokens_details"]["cached_tokens"]
+                .as_u64()
+                .filter(|cached| *cached <= input),
+        })
+    }
+}
+
 /// An answer, as far as it has been received.
 #[derive(Default)]
 pub struct Answer {
     pub text: String,
     pub finish_reason: Option<String>,
+    /// The latest count of tokens: a stream has it in its last event, or a growing one in each event.
+    pub tokens: Option<Tokens>,
     refusal: String,
     has_tool_calls: bool,
     has_reasoning: bool,
@@ -91,6 +119,7 @@ pub struct Answer {
 impl Answer {
     /// Adds a part, or the whole answer.
     pub fn add(&mut self, part: Completion) -> Result<(), NoReply> {
+        self.tokens = part.usage.as_ref().and_then(Tokens::read).or(self.tokens);
         if let Some(error) = part.error {
             return Err(NoReply::Error(error.message.chars().take(MAX_ERROR_CHARS).collect()));
         }

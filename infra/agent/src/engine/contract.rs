@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use af_api::usage::UsageBody;
 use async_trait::async_trait;
 
 use crate::hydration::ReceivedBundle;
@@ -52,21 +53,47 @@ impl Failure {
     }
 }
 
-/// The latest progress line of an engine, which the next heartbeat takes.
+/// What an engine reports while it works: its latest progress line, which the next heartbeat takes, and what it has used,
+/// which is reported with the end of the attempt.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<Option<String>>);
+pub struct Progress {
+    line: Mutex<Option<String>>,
+    usage: Mutex<Option<UsageBody>>,
+}
 
 impl Progress {
     /// Replaces the line.
     pub fn show(&self, line: &str) {
         let line = line.trim().chars().take(MAX_PROGRESS_CHARS).collect::<String>();
         if !line.is_empty() {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+            *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
         }
     }
 
     /// Takes the line, if there is a new one.
     pub fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds what one request to a model has used.
+    pub fn add_usage(&self, used: UsageBody) {
+        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = usage.take().unwrap_or_default();
+        let added = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (None, None) => None,
+            (one, other) => Some(one.unwrap_or_default().saturating_add(other.unwrap_or_default())),
+        };
+        *usage = Some(UsageBody {
+            input_tokens: before.input_tokens.saturating_add(used.input_tokens),
+            output_tokens: before.output_tokens.saturating_add(used.output_tokens),
+            cached_input_tokens: added(before.cached_input_tokens, used.cached_input_tokens),
+            turns: added(before.turns, used.turns),
+            ..used
+        });
+    }
+
+    /// What the attempt has used so far; `None` if its engine has reported nothing.
+    pub fn usage(&self) -> Option<UsageBody> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -11,8 +11,11 @@
 //! **An agent's gateway** offers the same API and keeps the conversation itself. So it gets only the message, and no request
 //! twice: a repetition would be one more message of its conversation. It is silent while its tools work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use af_api::usage::UsageBody;
+use af_domain::ids::ModelName;
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use eventsource_stream::{Event, EventStreamError, Eventsource};
@@ -23,12 +26,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
-use super::completion::{Answer, Completion, ErrorBody, NoReply};
+use super::completion::{Answer, Completion, ErrorBody, NoReply, Tokens};
 use super::contract::{Engine, Failure, MAX_REPLY_BYTES, Progress};
 use super::openclaw::MAX_AGENT_SILENCE;
 use super::pictures::pictures;
 use crate::backoff::Backoff;
 use crate::config::OpenAiConfig;
+use crate::documents::prompt::system_message;
 use crate::http::{self, retry_after};
 use crate::hydration::ReceivedBundle;
 
@@ -44,6 +48,8 @@ const MAX_REFUSAL_CHARS: usize = 300;
 /// Most bytes of one incomplete event. An event holds a few words of a reply.
 const MAX_EVENT_BYTES: usize = 4 * MAX_REPLY_BYTES;
 const CUT_OFF: &str = "the model's answer was cut off";
+/// The field of a request that asks for the count of tokens in a stream.
+const STREAM_OPTIONS: &str = "stream_options";
 /// The last event of a stream.
 const DONE: &str = "[DONE]";
 
@@ -53,6 +59,8 @@ pub struct OpenAi {
     /// Loads the pictures of a message.
     links: reqwest::Client,
     config: OpenAiConfig,
+    /// Whether the server must not be asked for the count of tokens in a stream, because it has refused such a request.
+    counts_no_tokens: AtomicBool,
     server: Server,
 }
 
@@ -111,7 +119,13 @@ impl OpenAi {
     pub fn new(config: OpenAiConfig, factory_url: &str) -> Result<Self, reqwest::Error> {
         // A whole answer has no time limit of its own: the engine is stopped when the trust in the lease ends.
         let http = http::client(&config.base_url, None)?;
-        Ok(Self { http, links: http::link_client(factory_url)?, config, server: Server::Model })
+        Ok(Self {
+            http,
+            links: http::link_client(factory_url)?,
+            config,
+            counts_no_tokens: AtomicBool::new(false),
+            server: Server::Model,
+        })
     }
 
     /// The same for the gateway of an agent, which keeps the conversation itself.
@@ -133,7 +147,11 @@ impl OpenAi {
         // Servers use `user` to limit abuse. The hash tells them which requests belong together, and nothing else.
         let conversation_id = bundle.raw["conversationId"].as_str().unwrap_or_default();
         let user = HEXLOWER.encode(&Sha256::digest(conversation_id));
-        let body = json!({"model": self.config.model, "stream": true, "messages": messages, "user": user});
+        let mut body =
+            json!({"model": self.config.model, "stream": true, "messages": messages, "user": user});
+        if !self.counts_no_tokens.load(Ordering::Relaxed) {
+            body[STREAM_OPTIONS] = json!({"include_usage": true});
+        }
         let mut request = self.http.post(format!("{}/chat/completions", self.config.base_url)).json(&body);
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key.expose_secret());
@@ -149,10 +167,29 @@ impl OpenAi {
         }
         let kind =
             response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        if kind.starts_with("text/event-stream") {
-            streamed(response, progress, max_silence).await
+        let mut answer = Answer::default();
+        let received = if kind.starts_with("text/event-stream") {
+            streamed(response, &mut answer, progress, max_silence).await
         } else {
-            whole(response, max_silence).await
+            whole(response, &mut answer, max_silence).await
+        };
+        // An answer without a reply has used tokens, too.
+        if let Some(tokens) = answer.tokens {
+            progress.add_usage(self.usage(tokens));
+        }
+        received?;
+        Ok(answer.reply()?)
+    }
+
+    /// What one request has used. The model is the configured one, for which operators set prices.
+    fn usage(&self, tokens: Tokens) -> UsageBody {
+        UsageBody {
+            model: ModelName::parse(&*self.config.model).ok().map(|model| model.to_string()),
+            input_tokens: tokens.input,
+            output_tokens: tokens.output,
+            cached_input_tokens: tokens.cached_input,
+            turns: Some(1),
+            ..UsageBody::default()
         }
     }
 
@@ -183,6 +220,11 @@ impl OpenAi {
         }
     }
 
+    /// Whether the server has refused a request because it asks for the count of tokens. Later requests do not ask.
+    fn refuses_to_count(&self, reason: &str) -> bool {
+        reason.contains(STREAM_OPTIONS) && !self.counts_no_tokens.swap(true, Ordering::Relaxed)
+    }
+
     /// The text of an error without the key, which some servers repeat.
     fn without_key(&self, message: &str) -> String {
         match self.config.api_key.as_ref().map(ExposeSecret::expose_secret) {
@@ -204,6 +246,11 @@ impl Engine for OpenAi {
                 Err(Failed::Refused(reason)) if !pictures.is_empty() => {
                     tracing::warn!(reason, "the request is repeated without pictures");
                     pictures.clear();
+                    tries -= 1;
+                    continue;
+                }
+                Err(Failed::Refused(reason)) if self.refuses_to_count(&reason) => {
+                    tracing::warn!(reason, "the request is repeated without a count of tokens");
                     tries -= 1;
                     continue;
                 }
@@ -235,9 +282,10 @@ impl Engine for OpenAi {
 /// message only after the call that it answers.
 fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
     let history = bundle.raw["conversationState"]["contextHistory"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut messages: Vec<_> = history
-        .iter()
-        .map(|entry| match entry["role"].as_str() {
+    let system = system_message(&bundle.raw).map(|text| json!({"role": "system", "content": text}));
+    let mut messages: Vec<_> = system
+        .into_iter()
+        .chain(history.iter().map(|entry| match entry["role"].as_str() {
             Some(role @ ("user" | "assistant" | "system")) => {
                 json!({"role": role, "content": entry["content"]})
             }
@@ -245,7 +293,7 @@ fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
                 let said = entry["content"].as_str().unwrap_or_default();
                 json!({"role": "system", "content": format!("Result of a tool:\n{said}")})
             }
-        })
+        }))
         .collect();
     let text = &bundle.payload.message_text;
     messages.push(match pictures {
@@ -259,17 +307,21 @@ fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
     messages
 }
 
-async fn streamed(response: Response, progress: &Progress, max_silence: Duration) -> Result<String, Failed> {
+async fn streamed(
+    response: Response,
+    answer: &mut Answer,
+    progress: &Progress,
+    max_silence: Duration,
+) -> Result<(), Failed> {
     let mut events = Box::pin(events(response));
-    let mut answer = Answer::default();
     loop {
         let next = timeout(max_silence, events.next()).await;
         let event =
             match next.map_err(|_| Failed::transient("the model's server fell silent in its answer"))? {
-                Some(Ok(event)) if event.data == DONE => return Ok(answer.reply()?),
+                Some(Ok(event)) if event.data == DONE => return Ok(()),
                 Some(Ok(event)) => event,
                 // Some servers close the stream without the last event.
-                None if answer.finish_reason.is_some() => return Ok(answer.reply()?),
+                None if answer.finish_reason.is_some() => return Ok(()),
                 Some(Err(EventStreamError::Transport(why))) => return Err(Failed::transient(why)),
                 Some(Err(_)) | None => return Err(Failed::transient(CUT_OFF)),
             };
@@ -299,15 +351,13 @@ fn events(response: Response) -> impl Stream<Item = Result<Event, EventStreamErr
     bounded.eventsource()
 }
 
-async fn whole(response: Response, max_silence: Duration) -> Result<String, Failed> {
+async fn whole(response: Response, answer: &mut Answer, max_silence: Duration) -> Result<(), Failed> {
     let body = timeout(max_silence, http::read_start(response, 4 * MAX_REPLY_BYTES)).await;
     let body = body.map_err(|_| Failed::transient("the model's server fell silent in its answer"))?;
     let completion = serde_json::from_slice(&body).map_err(|_| {
         Failed::transient("the model's server answered with a body that is not a chat completion")
     })?;
-    let mut answer = Answer::default();
-    answer.add(completion)?;
-    Ok(answer.reply()?)
+    Ok(answer.add(completion)?)
 }
 
 /// The innermost cause. The outer ones say only that a request to a URL failed.

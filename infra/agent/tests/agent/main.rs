@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod command;
+mod documents;
 mod files;
 mod once;
 mod openai;

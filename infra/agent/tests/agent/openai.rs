@@ -76,6 +76,68 @@ async fn the_conversation_is_sent_and_the_streamed_reply_completes_the_message()
     assert_eq!(path, "/model/v1/chat/completions");
 }
 
+/// The event with the count of tokens, which follows the reply when the request asks for it.
+fn counted(texts: &[&str], tokens: Value) -> Answer {
+    let mut data = pieces(texts);
+    data.push(json!({"object": "chat.completion.chunk", "choices": [], "usage": tokens}).to_string());
+    data.push("[DONE]".to_owned());
+    Answer::Events { data, cut_off: false }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_that_the_model_counts_are_reported_with_the_reply() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    let tokens = json!({
+        "prompt_tokens": 120, "completion_tokens": 9, "total_tokens": 129, "prompt_tokens_details": {"cached_tokens": 64},
+    });
+    fake.script("completions", [counted(&["Hi!"], tokens)]);
+    work(&fake).await;
+    assert_eq!(fake.bodies("completions")[0]["stream_options"], json!({"include_usage": true}));
+    let usage = json!({"model": "small-1", "inputTokens": 120, "outputTokens": 9, "cachedInputTokens": 64, "turns": 1});
+    assert_eq!(fake.bodies("complete")[0]["usage"], usage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_attempt_reports_the_tokens_of_all_its_requests() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    let busy =
+        json!({"error": {"message": "overloaded"}, "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
+    let whole = |finish: &str| {
+        let choice = json!({"message": {"content": ""}, "finish_reason": finish});
+        json!({"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 40}})
+    };
+    fake.script("completions", [Answer::Json(200, busy), Answer::Json(200, whole("length"))]);
+    work(&fake).await;
+    let usage = json!({"model": "small-1", "inputTokens": 101, "outputTokens": 41, "turns": 2});
+    assert_eq!(fake.bodies("fail")[0]["usage"], usage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_with_a_malformed_count_of_tokens_is_a_reply_without_usage() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    fake.script("completions", [counted(&["Hi!"], json!({"prompt_tokens": "many"}))]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["Hi!"]);
+    assert_eq!(fake.bodies("complete")[0].get("usage"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_to_count_tokens_is_asked_without_a_count() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), job("m2", "again")]);
+    let refused =
+        Answer::Json(400, refusal("unknown_parameter", "Unrecognized request argument: stream_options"));
+    fake.script("completions", [refused, stream(&["Hi!"]), stream(&["Hi again!"])]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["Hi!", "Hi again!"]);
+    let asked: Vec<_> =
+        fake.bodies("completions").iter().map(|body| body.get("stream_options").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
+}
+
 /// A message with a picture, a file that is not a picture, a missing picture and an expired one.
 fn with_attachments(base: &str) -> Answer {
     let mut sent = payload("api", "user-1", "What is this?");

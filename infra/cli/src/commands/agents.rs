@@ -16,17 +16,26 @@ const FIRST_VERSION: &str = "1";
 #[derive(Debug, Subcommand)]
 pub enum Agents {
     /// List profiles
+    ///
+    /// Example: agent-factory agents list
+    #[command(verbatim_doc_comment)]
     List {
         /// Where the previous page ended
         #[arg(long)]
         cursor: Option<String>,
     },
     /// Show a profile
+    ///
+    /// Example: agent-factory agents show support
+    #[command(verbatim_doc_comment)]
     Show {
         /// The agent's key
         agent: String,
     },
     /// Make a profile, or change the given fields of one
+    ///
+    /// Example: agent-factory agents set support --display-name Support --enabled
+    #[command(verbatim_doc_comment)]
     Set {
         /// The agent's key
         agent: String,
@@ -34,6 +43,9 @@ pub enum Agents {
         options: ProfileOptions,
     },
     /// Delete a profile; its conversations stay
+    ///
+    /// Example: agent-factory agents delete support --yes
+    #[command(verbatim_doc_comment)]
     Delete {
         /// The agent's key
         agent: String,
@@ -170,6 +182,7 @@ impl Agents {
                 Ok(())
             }
             Agents::Delete { agent } => {
+                api.confirm(&format!("agent {agent}"))?;
                 api.delete(&path(&agent)).await?;
                 output::line(&format!("agent {agent} is deleted"));
                 Ok(())

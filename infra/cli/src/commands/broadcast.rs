@@ -1,15 +1,25 @@
 //! `broadcast`: one text to every active agent.
 
+use std::io::IsTerminal;
+use std::time::Duration;
+
 use af_api::broadcasts::{BroadcastBody, BroadcastRequest};
 use af_api::id::Id;
 use af_api::pages::{Limit, Page};
 use af_api::push::CompanyQuery;
 use af_domain::ids::{BroadcastId, CompanyId};
+use af_domain::push::BroadcastStatus;
 use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::api::{Answer, Api, segment};
+use crate::api::{Answer, Api, ApiError, segment};
 use crate::output;
+
+/// The time between two looks at a broadcast that runs.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Most failures in a row before the command ends: the deployment restarts within this time.
+const MAX_FAILURES: u32 = 30;
 
 /// Broadcasts.
 #[derive(Debug, Subcommand)]
@@ -31,13 +41,25 @@ pub enum Broadcast {
         /// The company in whose name it is sent
         #[arg(long)]
         company: Option<CompanyId>,
+        /// Show the progress until the broadcast has ended
+        #[arg(long)]
+        wait: bool,
     },
     /// Show a broadcast and its progress
+    ///
+    /// Example: agent-factory broadcast show 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Show {
         /// The id
         broadcast: BroadcastId,
+        /// Show the progress until the broadcast has ended
+        #[arg(long)]
+        wait: bool,
     },
     /// List the broadcasts of a company, the newest first
+    ///
+    /// Example: agent-factory broadcast list --company acme
+    #[command(verbatim_doc_comment)]
     List {
         /// The company
         #[arg(long)]
@@ -50,6 +72,9 @@ pub enum Broadcast {
         cursor: Option<String>,
     },
     /// Cancel a running broadcast; targets that have their message keep it
+    ///
+    /// Example: agent-factory broadcast cancel 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Cancel {
         /// The id
         broadcast: BroadcastId,
@@ -59,12 +84,12 @@ pub enum Broadcast {
 impl Broadcast {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
-            Broadcast::Send { title, text, requested_by, company } => {
+            Broadcast::Send { title, text, requested_by, company, wait } => {
                 let request = BroadcastRequest { company_id: company.map(Id), title, text, requested_by };
                 let sent: Answer<BroadcastBody> = api.post("/v1/broadcasts", &request).await?;
-                sent.print(show);
+                end(api, sent, wait).await?;
             }
-            Broadcast::Show { broadcast } => api.get::<BroadcastBody>(&path(&broadcast)).await?.print(show),
+            Broadcast::Show { broadcast, wait } => end(api, api.get(&path(&broadcast)).await?, wait).await?,
             Broadcast::List { company, limit, cursor } => {
                 let query = CompanyQuery { company_id: company.map(Id), limit, cursor };
                 let listed: Answer<Page<BroadcastBody>> = api.find("/v1/broadcasts", &query).await?;
@@ -82,7 +107,88 @@ impl Broadcast {
 }
 
 fn path(broadcast: &BroadcastId) -> String {
-    format!("/v1/broadcasts/{}", segment(broadcast.as_str()))
+    path_of(broadcast.as_str())
+}
+
+fn path_of(id: &str) -> String {
+    format!("/v1/broadcasts/{}", segment(id))
+}
+
+/// Prints a broadcast. With `wait` it first shows the progress until the broadcast has ended, and fails if not every target
+/// was tried.
+async fn end(api: &Api, shown: Answer<BroadcastBody>, wait: bool) -> anyhow::Result<()> {
+    if !wait {
+        shown.print(show);
+        return Ok(());
+    }
+    let ended = ended(api, shown).await?;
+    let (id, status) = (ended.body.broadcast_id.clone(), ended.body.status.clone());
+    ended.print(show);
+    anyhow::ensure!(status == BroadcastStatus::Done.as_str(), "broadcast {id} has ended as {status}");
+    Ok(())
+}
+
+/// Shows the progress until the broadcast has ended.
+async fn ended(api: &Api, mut shown: Answer<BroadcastBody>) -> anyhow::Result<Answer<BroadcastBody>> {
+    let mut progress = Progress::new();
+    let mut failures = 0;
+    while shown.body.status == BroadcastStatus::Running.as_str() {
+        progress.show(&shown.body);
+        tokio::time::sleep(LOOK_EVERY).await;
+        match api.get(&path_of(&shown.body.broadcast_id)).await {
+            Ok(looked) => (shown, failures) = (looked, 0),
+            Err(error @ ApiError::Refused { status: ..500, .. }) => return Err(error.into()),
+            Err(error) if failures == MAX_FAILURES => return Err(error.into()),
+            Err(_) => failures += 1,
+        }
+    }
+    Ok(shown)
+}
+
+/// The progress of a broadcast, for people: in place on a terminal, otherwise in a line for each change. It goes to standard
+/// error, so that standard output has the result only.
+struct Progress {
+    in_place: Option<ProgressBar>,
+    last: String,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let in_place = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{spinner} {elapsed} {msg} ({per_sec})");
+            ProgressBar::new_spinner().with_style(style.expect("the template is valid"))
+        });
+        Self { in_place, last: String::new() }
+    }
+
+    fn show(&mut self, broadcast: &BroadcastBody) {
+        let text = figures(broadcast);
+        match &self.in_place {
+            Some(bar) => {
+                bar.set_position(broadcast.total_targets);
+                bar.set_message(text);
+            }
+            None if text != self.last => {
+                output::progress(&text);
+                self.last = text;
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.in_place {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The number of all targets is known at the end only.
+fn figures(broadcast: &BroadcastBody) -> String {
+    let BroadcastBody { total_targets, enqueued_count, failed_count, .. } = broadcast;
+    format!("{total_targets} targets so far, {enqueued_count} enqueued, {failed_count} failed")
 }
 
 fn row(broadcast: BroadcastBody) -> Vec<String> {

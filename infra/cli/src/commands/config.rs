@@ -16,16 +16,27 @@ const POLICIES: &str = "/v1/config/policies";
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Where and how workers run
-    #[command(subcommand)]
+    ///
+    /// Example: agent-factory config provider get
+    #[command(subcommand, verbatim_doc_comment)]
     Provider(Document),
     /// What messages carry to workers: `systemPrompt`, `telegramAttachmentRetentionMs`
-    #[command(subcommand)]
+    ///
+    /// Example: agent-factory config message set --file message.json
+    #[command(subcommand, verbatim_doc_comment)]
     Message(Document),
     /// How updates of Telegram become messages: `groupTrigger`, `requireBinding`, `maxPerMinute` and others
-    #[command(subcommand)]
+    ///
+    /// Example: agent-factory config ingress set --file ingress.json
+    #[command(subcommand, verbatim_doc_comment)]
     Ingress(Document),
-    /// The numbers and rules of queue, leases, polls, pool and retention
+    /// The prices of models, by which costs are counted that workers do not report: `prices`
     #[command(subcommand)]
+    Prices(Document),
+    /// The numbers and rules of queue, leases, polls, pool and retention
+    ///
+    /// Example: agent-factory config policies get
+    #[command(subcommand, verbatim_doc_comment)]
     Policies(Policies),
 }
 
@@ -33,8 +44,14 @@ pub enum Config {
 #[derive(Debug, Subcommand)]
 pub enum Policies {
     /// Show each field with its value, its default and what it accepts
+    ///
+    /// Example: agent-factory config policies get
+    #[command(verbatim_doc_comment)]
     Get,
     /// Change the fields named in JSON, read from standard input or a file; `null` restores the default
+    ///
+    /// Example: agent-factory config policies set --file policies.json
+    #[command(verbatim_doc_comment)]
     Set {
         /// File with the fields, as {"scaling": {"maxWorkers": 100}}
         #[arg(long)]
@@ -53,8 +70,14 @@ struct Warnings {
 #[derive(Debug, Subcommand)]
 pub enum Document {
     /// Show it
+    ///
+    /// Example: agent-factory config provider get
+    #[command(verbatim_doc_comment)]
     Get,
     /// Set it from JSON, read from standard input or a file; fields that are left out return to their defaults
+    ///
+    /// Example: agent-factory config provider set --file provider.json
+    #[command(verbatim_doc_comment)]
     Set {
         /// File with the config
         #[arg(long)]
@@ -77,6 +100,7 @@ impl Config {
         let (path, set) = match self {
             Config::Provider(command) => ("/v1/config/provider", command.given()?),
             Config::Message(command) => ("/v1/config/message", command.given()?),
+            Config::Prices(command) => ("/v1/config/prices", command.given()?),
             Config::Ingress(command) => ("/v1/config/ingress", command.given()?),
             Config::Policies(Policies::Get) => (POLICIES, None),
             Config::Policies(Policies::Set { file }) => (POLICIES, Some(read(file)?)),

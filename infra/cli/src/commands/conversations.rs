@@ -12,11 +12,17 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub enum Conversations {
     /// Show the owner of a conversation, the message that runs and those that wait
+    ///
+    /// Example: agent-factory conversations show user-agent:support:ann
+    #[command(verbatim_doc_comment)]
     Show {
         /// Its id
         conversation: String,
     },
     /// Free a conversation from its worker; the message that runs counts as a failed attempt
+    ///
+    /// Example: agent-factory conversations free user-agent:support:ann --reason "the worker hangs"
+    #[command(verbatim_doc_comment)]
     Free {
         /// Its id
         conversation: String,
@@ -25,11 +31,17 @@ pub enum Conversations {
         reason: String,
     },
     /// List the snapshots of a conversation, the newest first, and why they failed
+    ///
+    /// Example: agent-factory conversations snapshots user-agent:support:ann
+    #[command(verbatim_doc_comment)]
     Snapshots {
         /// Its id
         conversation: String,
     },
     /// Skip a snapshot: no worker restores it any more, and the one before takes its place
+    ///
+    /// Example: agent-factory conversations skip-snapshot user-agent:support:ann 01K8ZD3V7Q2M4N6P8R0T2W4Y6A --reason "the agent fails with it"
+    #[command(verbatim_doc_comment)]
     SkipSnapshot {
         /// The id of the conversation
         conversation: String,
@@ -83,7 +95,7 @@ async fn free(api: &Api, conversation: &str, reason: String) -> anyhow::Result<(
 fn snapshots(listed: Vec<SnapshotBody>) {
     let row = |snapshot: SnapshotBody| {
         let size = output::or_dash(snapshot.size_bytes.map(|bytes| bytes.to_string()));
-        let created_at = snapshot.created_at.to_string();
+        let created_at = output::time(snapshot.created_at);
         vec![snapshot.snapshot_id, snapshot.status, size, created_at, output::or_dash(snapshot.error)]
     };
     output::table(
@@ -106,14 +118,13 @@ fn show(shown: ConversationBody) {
         ("owner's state", owner.map(|owner| owner.state.clone())),
         ("runs", lease.map(|lease| lease.message_id.clone())),
         ("attempt", lease.map(|lease| lease.attempt.to_string())),
-        ("lease ends", lease.map(|lease| lease.expires_at.to_string())),
+        ("lease ends", lease.map(|lease| output::time(lease.expires_at))),
         ("cancelled", lease.map(|lease| lease.cancelled.to_string())),
         ("last outcome", last.map(|last| last.outcome)),
         ("waiting", Some(shown.pending_count.to_string())),
     ]);
     let row = |p: PendingBody| {
-        let numbers = [u64::from(p.priority), p.scheduled_for, u64::from(p.attempts)];
-        [p.message_id].into_iter().chain(numbers.map(|n| n.to_string())).collect()
+        vec![p.message_id, p.priority.to_string(), output::time(p.scheduled_for), p.attempts.to_string()]
     };
     let pending: Vec<Vec<_>> = shown.pending.into_iter().map(row).collect();
     if !pending.is_empty() {

@@ -14,6 +14,9 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub enum Outbox {
     /// List the chats for which messages wait, and the messages in the order in which they are sent
+    ///
+    /// Example: agent-factory outbox list --limit 20
+    #[command(verbatim_doc_comment)]
     List {
         /// Most chats on the page, 1 to 200
         #[arg(long, default_value_t)]
@@ -23,11 +26,17 @@ pub enum Outbox {
         cursor: Option<String>,
     },
     /// Send the whole reply of a message again; the person may then have parts of it twice
+    ///
+    /// Example: agent-factory outbox resend 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Resend {
         /// The id of the message
         message: String,
     },
     /// Remove the first message from the outbox of a chat; a reply stays readable with its message
+    ///
+    /// Example: agent-factory outbox drop 7000000001:42 --yes
+    #[command(verbatim_doc_comment)]
     Drop {
         /// The chat, as botIdentity:chatId
         chat: Chat,
@@ -50,6 +59,7 @@ impl Outbox {
                 });
             }
             Outbox::Drop { chat } => {
+                api.confirm(&format!("the first message in the outbox of chat {chat}"))?;
                 let path = format!("/v1/outbox/{}", segment(&chat.to_string()));
                 let dropped: Answer<DropAnswer> = api.delete_for(&path).await?;
                 dropped.print(drop);
@@ -77,10 +87,10 @@ fn rows(outbox: OutboxBody) -> Vec<Vec<String>> {
         vec![
             outbox.chat.clone(),
             state.to_owned(),
-            output::or_dash(until),
+            output::or_dash(until.map(output::time)),
             item.message_id.unwrap_or_else(|| "(notice)".to_owned()),
             output::or_dash(item.consumer_user_id),
-            item.queued_at.to_string(),
+            output::time(item.queued_at),
             parts(&item.parts),
         ]
     };
@@ -132,8 +142,11 @@ mod tests {
             items: vec![item(Some("m")), item(None)],
         };
         let states = |outbox| rows(outbox).into_iter().map(|row| row[1..4].join(" ")).collect::<Vec<_>>();
-        assert_eq!(states(outbox(None, Some(9))), ["waiting 9 m", "behind - (notice)"]);
-        assert_eq!(states(outbox(Some(8), None)), ["sending 8 m", "behind - (notice)"]);
+        assert_eq!(states(outbox(None, Some(9))), ["waiting 1970-01-01 00:00:00Z m", "behind - (notice)"]);
+        assert_eq!(
+            states(outbox(Some(8_000), None)),
+            ["sending 1970-01-01 00:00:08Z m", "behind - (notice)"]
+        );
         assert_eq!(states(outbox(None, None)), ["due - m", "behind - (notice)"]);
     }
 

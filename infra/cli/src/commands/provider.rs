@@ -19,8 +19,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Subcommand)]
 pub enum Provider {
     /// Show whether workers can run, and count machines and volumes
+    ///
+    /// Example: agent-factory provider status
+    #[command(verbatim_doc_comment)]
     Status,
     /// Remove this deployment's machines and volumes, with all files on them
+    ///
+    /// Example: agent-factory provider cleanup --dry-run
+    #[command(verbatim_doc_comment)]
     Cleanup {
         /// Name of the configured app, so that a mistake removes nothing; `provider status` shows it
         #[arg(long, value_name = "APP", required_unless_present = "dry_run")]
@@ -30,6 +36,9 @@ pub enum Provider {
         dry_run: bool,
     },
     /// Delete one volume that no machine has
+    ///
+    /// Example: agent-factory provider delete-volume vol_4x2p9 --yes
+    #[command(verbatim_doc_comment)]
     DeleteVolume {
         /// Its id at the provider
         volume: String,
@@ -49,6 +58,7 @@ impl Provider {
                 if dry_run { preview(api, &request).await } else { cleanup(api, &request).await }
             }
             Provider::DeleteVolume { volume } => {
+                api.confirm(&format!("volume {volume} with its files"))?;
                 api.delete(&format!("/v1/provider/volumes/{}", segment(&volume))).await?;
                 output::line(&format!("volume {volume} is deleted"));
                 Ok(())

@@ -23,12 +23,19 @@ use templates::Templates;
 #[derive(Debug, Subcommand)]
 pub enum Push {
     /// Push templates, from which push jobs are made
-    #[command(subcommand)]
+    ///
+    /// Example: agent-factory push templates list --company acme
+    #[command(subcommand, verbatim_doc_comment)]
     Templates(Templates),
     /// Push jobs: messages to the agent of a user at set times
-    #[command(subcommand)]
+    ///
+    /// Example: agent-factory push jobs list --user ann --agent support
+    #[command(subcommand, verbatim_doc_comment)]
     Jobs(Jobs),
     /// List the dispatches of a push job, of a broadcast, or to a user of an agent
+    ///
+    /// Example: agent-factory push dispatches --agent support --user ann
+    #[command(verbatim_doc_comment)]
     Dispatches {
         /// The id of a push job
         #[arg(long, required_unless_present_any = ["broadcast", "agent"], conflicts_with_all = ["broadcast", "agent"])]
@@ -50,6 +57,9 @@ pub enum Push {
         cursor: Option<String>,
     },
     /// Dispatch the push jobs that are due now, as the schedule does
+    ///
+    /// Example: agent-factory push run
+    #[command(verbatim_doc_comment)]
     Run,
 }
 
@@ -57,6 +67,9 @@ pub enum Push {
 #[derive(Debug, Subcommand)]
 pub enum Jobs {
     /// List the jobs of a user with an agent, or of a company
+    ///
+    /// Example: agent-factory push jobs list --user ann --agent support
+    #[command(verbatim_doc_comment)]
     List {
         /// The user
         #[arg(long, requires = "agent")]
@@ -103,26 +116,41 @@ pub enum Jobs {
         company: Option<CompanyId>,
     },
     /// Show a job
+    ///
+    /// Example: agent-factory push jobs show ann support 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Show {
         #[command(flatten)]
         at: At,
     },
     /// Enable a job: it runs by its schedule again
+    ///
+    /// Example: agent-factory push jobs enable ann support 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Enable {
         #[command(flatten)]
         at: At,
     },
     /// Disable a job: it does not run by its schedule
+    ///
+    /// Example: agent-factory push jobs disable ann support 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Disable {
         #[command(flatten)]
         at: At,
     },
     /// Run a job now; its schedule does not move
+    ///
+    /// Example: agent-factory push jobs trigger ann support 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Trigger {
         #[command(flatten)]
         at: At,
     },
     /// Delete a job
+    ///
+    /// Example: agent-factory push jobs delete ann support 01K8ZD3V7Q2M4N6P8R0T2W4Y6A --yes
+    #[command(verbatim_doc_comment)]
     Delete {
         #[command(flatten)]
         at: At,
@@ -223,6 +251,7 @@ impl Jobs {
                 });
             }
             Jobs::Delete { at } => {
+                api.confirm(&format!("push job {}", at.job))?;
                 api.delete(&at.path()).await?;
                 output::line(&format!("push job {} is deleted", at.job));
             }

@@ -22,8 +22,14 @@ const MAX_RETRY_CALLS: usize = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum Queue {
     /// Count the messages that wait, run and are dead letters
+    ///
+    /// Example: agent-factory queue stats
+    #[command(verbatim_doc_comment)]
     Stats,
     /// List messages of a state, or of a conversation
+    ///
+    /// Example: agent-factory queue list --status dead_letter --agent support
+    #[command(verbatim_doc_comment)]
     List {
         /// queued, processing or dead_letter; done and cancelled only with --conversation
         #[arg(long, required_unless_present = "conversation")]
@@ -42,22 +48,34 @@ pub enum Queue {
         cursor: Option<String>,
     },
     /// Check the consistency of all conversations, and repair those that the system itself would not find any more
+    ///
+    /// Example: agent-factory queue recover --dry-run
+    #[command(verbatim_doc_comment)]
     Recover {
         /// Only report problems
         #[arg(long)]
         dry_run: bool,
     },
     /// Show a message with its attempts
+    ///
+    /// Example: agent-factory queue show 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Show {
         /// The id of the message
         message: String,
     },
     /// Show what a message waits for
+    ///
+    /// Example: agent-factory queue why 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Why {
         /// Its id
         message: String,
     },
     /// Queue a dead letter again, or all of a conversation or an agent
+    ///
+    /// Example: agent-factory queue retry --all --agent support
+    #[command(verbatim_doc_comment)]
     Retry {
         /// Its id
         #[arg(required_unless_present = "all", conflicts_with_all = ["all", "scope"])]
@@ -73,6 +91,9 @@ pub enum Queue {
         agent: Option<AgentKey>,
     },
     /// Cancel a message; a running message stops with its worker's next heartbeat
+    ///
+    /// Example: agent-factory queue cancel 01K8ZD3V7Q2M4N6P8R0T2W4Y6A
+    #[command(verbatim_doc_comment)]
     Cancel {
         /// Its id
         message: String,
@@ -128,16 +149,10 @@ async fn stats(api: &Api) -> anyhow::Result<()> {
     let stats: Answer<QueueStats> = api.get("/v1/queue/stats").await?;
     stats.print(|stats| {
         let counts = [stats.queued_ready, stats.queued_scheduled, stats.processing, stats.dead_letter];
-        let ages = [stats.oldest_ready_age_ms, stats.oldest_waiting_age_ms].map(output::or_dash);
+        let ages = [stats.oldest_ready_age_ms, stats.oldest_waiting_age_ms];
+        let ages = ages.map(|age| output::or_dash(age.map(output::span)));
         output::table(
-            &[
-                "queuedReady",
-                "queuedScheduled",
-                "processing",
-                "deadLetter",
-                "oldestReadyAgeMs",
-                "oldestWaitingAgeMs",
-            ],
+            &["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReady", "oldestWaiting"],
             vec![counts.iter().map(ToString::to_string).chain(ages).collect()],
         );
     });
@@ -183,7 +198,7 @@ async fn list(api: &Api, query: &QueueQuery) -> anyhow::Result<()> {
 
 fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
     let number = |number: Option<u64>| number.map(|n| n.to_string());
-    let delivery = message.delivery;
+    let (delivery, usage) = (message.delivery, message.usage.unwrap_or_default());
     let of_delivery = |field: fn(&DeliveryBody) -> Option<String>| delivery.as_ref().and_then(field);
     output::fields([
         ("messageId", Some(message.message_id)),
@@ -193,9 +208,9 @@ fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
         ("cancelling", message.cancelling.then(|| "true".to_owned())),
         ("priority", Some(message.priority.to_string())),
         ("attempts", Some(message.attempts.to_string())),
-        ("enqueuedAt", number(Some(message.enqueued_at))),
-        ("scheduledFor", number(message.scheduled_for)),
-        ("finishedAt", number(message.finished_at)),
+        ("enqueuedAt", Some(output::time(message.enqueued_at))),
+        ("scheduledFor", message.scheduled_for.map(output::time)),
+        ("finishedAt", message.finished_at.map(output::time)),
         ("progress", message.progress),
         ("lastError", message.last_error),
         ("reply", message.reply),
@@ -203,6 +218,10 @@ fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
         ("chat", of_delivery(|delivery| Some(delivery.chat.clone()))),
         ("deliveryReason", of_delivery(|delivery| delivery.reason.clone())),
         ("deliveryParts", of_delivery(|delivery| Some(parts(&delivery.parts)))),
+        ("model", usage.model),
+        ("inputTokens", number(Some(usage.input_tokens).filter(|tokens| *tokens > 0))),
+        ("outputTokens", number(Some(usage.output_tokens).filter(|tokens| *tokens > 0))),
+        ("costMicros", number(usage.cost_micros)),
     ]);
     let attempts: Vec<_> = attempt_log.into_iter().map(attempt).collect();
     if !attempts.is_empty() {
@@ -212,7 +231,7 @@ fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
 }
 
 fn attempt(attempt: AttemptBody) -> Vec<String> {
-    let took = attempt.ended_at.map(|end| format!("{} ms", end.saturating_sub(attempt.claimed_at)));
+    let took = attempt.ended_at.map(|end| output::span(end.saturating_sub(attempt.claimed_at)));
     vec![
         attempt.number.to_string(),
         attempt.fence.to_string(),
@@ -229,7 +248,7 @@ fn why(answer: WhyAnswer) {
     output::fields([
         ("status", Some(answer.status)),
         ("waitsFor", Some(answer.waits_for)),
-        ("until", answer.until.map(|until| until.to_string())),
+        ("until", answer.until.map(output::time)),
         ("workerId", answer.worker_id),
         ("behindMessageId", answer.behind_message_id),
         ("delivery", answer.delivery),

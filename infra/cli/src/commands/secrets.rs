@@ -14,6 +14,9 @@ use crate::{input, output};
 #[derive(Debug, Subcommand)]
 pub enum Secrets {
     /// Import or rotate a secret; its value is read from standard input or a file
+    ///
+    /// Example: agent-factory secrets set fly.apiToken --file token.txt
+    #[command(verbatim_doc_comment)]
     Set {
         /// Its name
         name: String,
@@ -22,12 +25,18 @@ pub enum Secrets {
         file: Option<PathBuf>,
     },
     /// Show which of these secrets exist
+    ///
+    /// Example: agent-factory secrets status fly.apiToken factory.url
+    #[command(verbatim_doc_comment)]
     Status {
         /// Their names
         #[arg(required = true)]
         names: Vec<String>,
     },
     /// Delete a secret
+    ///
+    /// Example: agent-factory secrets delete model.apiKey --yes
+    #[command(verbatim_doc_comment)]
     Delete {
         /// Its name
         name: String,
@@ -48,6 +57,7 @@ impl Secrets {
             }
             Secrets::Status { names } => status(api, &names).await,
             Secrets::Delete { name } => {
+                api.confirm(&format!("the secret {name}"))?;
                 api.delete(&format!("/v1/secrets/{}", segment(&name))).await?;
                 output::line(&format!("{name} is deleted"));
                 Ok(())

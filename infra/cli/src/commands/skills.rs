@@ -22,6 +22,9 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub enum Skills {
     /// Deploy a folder as a version of a skill, and release it
+    ///
+    /// Example: agent-factory skills deploy ./hello --version 1.0.0 --channel canary
+    #[command(verbatim_doc_comment)]
     Deploy {
         /// The folder, with SKILL.md and scripts/index.mjs or .cjs; names that begin with a dot are left out
         folder: PathBuf,
@@ -47,12 +50,18 @@ pub enum Skills {
         actor: Actor,
     },
     /// List skills
+    ///
+    /// Example: agent-factory skills list
+    #[command(verbatim_doc_comment)]
     List {
         /// Where the previous page ended
         #[arg(long)]
         cursor: Option<String>,
     },
     /// Show a skill and its versions
+    ///
+    /// Example: agent-factory skills show hello
+    #[command(verbatim_doc_comment)]
     Show {
         /// The skill
         slug: String,
@@ -61,6 +70,9 @@ pub enum Skills {
         cursor: Option<String>,
     },
     /// Release a deployed version: a rollback or a promotion
+    ///
+    /// Example: agent-factory skills activate hello 1.0.0 --channel stable
+    #[command(verbatim_doc_comment)]
     Activate {
         /// The skill
         slug: String,
@@ -73,6 +85,9 @@ pub enum Skills {
         actor: Actor,
     },
     /// Stop serving a skill; its releases are kept
+    ///
+    /// Example: agent-factory skills disable hello
+    #[command(verbatim_doc_comment)]
     Disable {
         /// The skill
         slug: String,
@@ -80,6 +95,9 @@ pub enum Skills {
         actor: Actor,
     },
     /// Serve a disabled skill again
+    ///
+    /// Example: agent-factory skills enable hello
+    #[command(verbatim_doc_comment)]
     Enable {
         /// The skill
         slug: String,
@@ -87,6 +105,9 @@ pub enum Skills {
         actor: Actor,
     },
     /// Delete a skill with its versions and releases
+    ///
+    /// Example: agent-factory skills delete hello --yes
+    #[command(verbatim_doc_comment)]
     Delete {
         /// The skill
         slug: String,
@@ -148,6 +169,7 @@ impl Skills {
             Skills::Disable { slug, actor } => set_status(api, &slug, SkillSwitch::Disabled, actor).await,
             Skills::Enable { slug, actor } => set_status(api, &slug, SkillSwitch::Active, actor).await,
             Skills::Delete { slug } => {
+                api.confirm(&format!("skill {slug} with its versions"))?;
                 api.delete(&format!("/v1/skills/{}", segment(&slug))).await?;
                 if api.json {
                     output::json(&json!({"slug": slug, "deleted": true}));

@@ -94,6 +94,7 @@ impl Templates {
                 print(api.put(&path(&template), &content.request(title)?).await?)
             }
             Templates::Delete { template } => {
+                api.confirm(&format!("template {template}"))?;
                 api.delete(&path(&template)).await?;
                 output::line(&format!("template {template} is deleted"));
                 Ok(())

@@ -18,10 +18,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const MAX_FAILURES: u32 = 15;
 
 /// A conversation to watch.
-///
-/// Example: agent-factory watch ann support
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct Watch {
     /// The user
     user: ConsumerUserId,

@@ -15,13 +15,22 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub enum Workers {
     /// List workers that have not stopped, and the report of the last reconcile
+    ///
+    /// Example: agent-factory workers list
+    #[command(verbatim_doc_comment)]
     List,
     /// Show a worker, also one that has stopped
+    ///
+    /// Example: agent-factory workers show w-01K8ZD3V7Q
+    #[command(verbatim_doc_comment)]
     Show {
         /// Its id
         worker: String,
     },
     /// Register a worker that you start by hand, and print its environment
+    ///
+    /// Example: agent-factory workers register my-worker --conversation cli:support:me --agent support
+    #[command(verbatim_doc_comment)]
     Register {
         /// Its id, never used before
         worker: WorkerId,
@@ -33,6 +42,9 @@ pub enum Workers {
         agent: Option<AgentKey>,
     },
     /// Run a reconcile: observe, plan, execute
+    ///
+    /// Example: agent-factory workers reconcile --dry-run
+    #[command(verbatim_doc_comment)]
     Reconcile {
         /// Only show the plan
         #[arg(long)]
@@ -46,8 +58,7 @@ impl Workers {
             Workers::List => list(api).await,
             Workers::Show { worker } => {
                 let path = format!("/v1/workers/{}", segment(&worker));
-                let shown: Answer<WorkerBody> = api.get(&path).await?;
-                output::json(&shown.json);
+                api.get(&path).await?.print(show_worker);
                 Ok(())
             }
             Workers::Register { worker, conversation, agent } => {
@@ -82,7 +93,7 @@ async fn list(api: &Api) -> anyhow::Result<()> {
         output::page(&["worker", "status", "provider", "load", "conversation"], workers.page, row);
         if let Some(last) = workers.last_reconcile {
             output::line("");
-            output::line(&format!("the last reconcile, at {}:", last.at));
+            output::line(&format!("the last reconcile, at {}:", output::time(last.at)));
             show(last);
         }
     });
@@ -100,7 +111,7 @@ async fn register(api: &Api, request: &RegisterRequest) -> anyhow::Result<()> {
 }
 
 /// All workers, as one page. A pool has a thousand workers at most, and a page two hundred.
-async fn all(api: &Api) -> anyhow::Result<Answer<WorkersAnswer>> {
+pub(super) async fn all(api: &Api) -> anyhow::Result<Answer<WorkersAnswer>> {
     let path = format!("/v1/workers?limit={}", Limit::MAX);
     let mut all: Answer<WorkersAnswer> = api.get(&path).await?;
     while let Some(next) = all.body.page.next_cursor.take() {
@@ -116,6 +127,33 @@ async fn all(api: &Api) -> anyhow::Result<Answer<WorkersAnswer>> {
     Ok(all)
 }
 
+fn show_worker(worker: WorkerBody) {
+    let assignment = worker.assignment.as_ref();
+    let machine = worker.machine.as_ref();
+    output::fields([
+        ("worker", Some(worker.worker_id)),
+        ("status", Some(worker.status)),
+        ("provider", Some(worker.provider)),
+        ("load", Some(worker.load.to_string())),
+        ("conversation", assignment.map(|assignment| assignment.conversation_id.clone())),
+        ("agent", assignment.map(|assignment| assignment.agent_key.clone())),
+        ("registered", Some(output::time(worker.registered_at))),
+        ("last sign of life", worker.heartbeat_at.map(output::time)),
+        ("last claim", worker.last_claim_at.map(output::time)),
+        ("drains if idle", worker.scheduled_shutdown_at.map(output::time)),
+        ("drain reason", worker.drain_reason),
+        ("drains until", worker.drain_by.map(output::time)),
+        ("stopped", worker.stopped_at.map(output::time)),
+        ("last snapshot", worker.last_snapshot_id),
+        ("final snapshot", worker.snapshot_missed.then(|| "missed".to_owned())),
+        ("image", worker.image),
+        ("app", machine.map(|machine| machine.app_name.clone())),
+        ("machine", machine.map(|machine| machine.machine_id.clone())),
+        ("region", machine.map(|machine| machine.region.clone())),
+        ("volume", worker.volume.map(|volume| volume.volume_id.unwrap_or(volume.name))),
+    ]);
+}
+
 fn show(report: Report) {
     let action = |a: ActionReport| vec![a.action, a.subject, a.outcome, a.reason];
     if report.actions.is_empty() {
@@ -125,9 +163,8 @@ fn show(report: Report) {
         output::table(&["action", "subject", "outcome", "reason"], actions);
     }
     let wait = |wait: WaitReport| {
-        let left = wait.until.map(|until| until.saturating_sub(report.at) / 1_000);
-        let longest = left.map(|s| format!("{} min {} s", s / 60, s % 60));
-        vec![wait.subject, wait.waits_for, output::or_dash(longest)]
+        let left = wait.until.map(|until| output::span(until.saturating_sub(report.at)));
+        vec![wait.subject, wait.waits_for, output::or_dash(left)]
     };
     let waits: Vec<_> = report.waits.into_iter().map(wait).collect();
     if !waits.is_empty() {

@@ -37,7 +37,8 @@ impl Clock {
             bail!("the clock did not move: {}", answer.text().await?);
         }
         let clock: Value = answer.json().await?;
-        output::line(&format!("now {} ms, moved by {} ms", clock["now"], clock["offsetMs"]));
+        let [now, offset] = ["now", "offsetMs"].map(|name| clock[name].as_u64().unwrap_or_default());
+        output::line(&format!("now {}, moved by {}", output::time(now), output::span(offset)));
         Ok(())
     }
 }

@@ -86,6 +86,9 @@ enum ProviderOption {
 #[derive(Debug, Subcommand)]
 enum DevCommand {
     /// Show or move the virtual clock of the `dev` that runs on the data folder
+    ///
+    /// Example: agent-factory dev clock --advance 30m
+    #[command(verbatim_doc_comment)]
     Clock(clock::Clock),
 }
 

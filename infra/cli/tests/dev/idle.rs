@@ -44,7 +44,9 @@ async fn the_list_of_workers_shows_the_actions_and_errors_of_the_last_reconcile(
     let output = dev.cli(&["workers", "list"]);
     let (words, errors) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(words.contains(&format!("the last reconcile, at {}:", last["at"])), "{words}");
+    let at = jiff::Timestamp::from_millisecond(last["at"].as_i64().unwrap()).unwrap();
+    let at = at.strftime("%Y-%m-%d %H:%M:%SZ");
+    assert!(words.contains(&format!("the last reconcile, at {at}:")), "{words}");
     let action = &last["actions"][0];
     for part in ["action", "subject", "outcome"] {
         assert!(words.contains(action[part].as_str().unwrap()), "{part}: {words}");

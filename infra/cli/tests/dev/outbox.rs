@@ -64,12 +64,12 @@ async fn a_reply_that_waits_is_listed_and_dropped_with_the_program() {
     let row = listed.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{listed}"));
     assert!(row.contains(&chat) && row.contains("waiting") && row.contains("demo-user"), "{row}");
 
-    let dropped = dev.printed(&["outbox", "drop", &chat]);
+    let dropped = dev.printed(&["outbox", "drop", &chat, "--yes"]);
     assert_eq!(dropped, format!("the reply of {id} is removed from the outbox of {chat}; parts sent: 0\n"));
     assert_eq!(dev.message(&id).await["delivery"]["state"], "dropped");
-    let again = dev.cli(&["outbox", "drop", &chat]);
+    let again = dev.cli(&["outbox", "drop", &chat, "--yes"]);
     assert_eq!(again.status.code(), Some(3), "{again:?}");
-    let malformed = dev.cli(&["outbox", "drop", "1001"]);
+    let malformed = dev.cli(&["outbox", "drop", "1001", "--yes"]);
     assert!(
         !malformed.status.success()
             && String::from_utf8_lossy(&malformed.stderr).contains("<botIdentity>:<chatId>"),

@@ -32,7 +32,7 @@ async fn a_push_job_runs_by_the_schedule_and_its_reply_reaches_the_chat_of_its_u
     assert!(enabled["nextRunAt"].is_u64());
     assert!(dev.printed(&["push", "jobs", "list", "--user", user, "--agent", agent]).contains(id));
     assert!(dev.printed(&["push", "jobs", "list"]).contains(id));
-    dev.printed(&["push", "jobs", "delete", user, agent, id]);
+    dev.printed(&["push", "jobs", "delete", user, agent, id, "--yes"]);
     assert_eq!(dev.cli(&["push", "jobs", "show", user, agent, id]).status.code(), Some(3));
     let refused =
         dev.cli(&["push", "jobs", "create", user, agent, "*/5 * * * *", "--title", "t", "--text", "t"]);
@@ -51,16 +51,13 @@ async fn a_template_and_a_broadcast_are_used_with_the_program() {
     let from_template = ["--template", "acme:morning", "--company", "acme", "--zone", "UTC"];
     let made = dev.json(&[&["push", "jobs", "create", user, agent][..], &from_template].concat());
     assert_eq!(made["title"], "Morning");
-    dev.printed(&["push", "templates", "delete", "morning", "--company", "acme"]);
+    dev.printed(&["push", "templates", "delete", "morning", "--company", "acme", "--yes"]);
 
     let sent = dev.json(&["broadcast", "send", "--title", "News", "--text", "We have moved."]);
     let id = sent["broadcastId"].as_str().unwrap();
     dev.printed(&["push", "run"]);
-    let done = eventually("the end of the broadcast", async || {
-        let shown = dev.json(&["broadcast", "show", id]);
-        (shown["status"] == "done").then_some(shown)
-    })
-    .await;
+    let done = dev.json(&["broadcast", "show", id, "--wait"]);
+    assert_eq!(done["status"], "done");
     assert_eq!((&done["enqueuedCount"], &done["failedCount"]), (&done["totalTargets"], &Value::from(0)));
     assert!(dev.printed(&["broadcast", "list"]).contains(id));
     assert!(dev.printed(&["push", "dispatches", "--broadcast", id]).contains("enqueued"));

@@ -44,7 +44,7 @@ async fn a_deployed_skill_is_on_the_disk_of_the_next_worker() {
     let skills = dev.data().join("workers").join(worker).join("data/workspace/skills");
     assert_eq!(fs::read_to_string(skills.join("hello/scripts/index.mjs")).unwrap(), "one");
     assert!(skills.join("hello/.af-global-skill.json").exists() && !skills.join("off").exists());
-    stdout(&dev.cli(&["skills", "delete", "hello"]));
+    stdout(&dev.cli(&["skills", "delete", "hello", "--yes"]));
     assert_eq!(dev.cli(&["skills", "show", "hello"]).status.code(), Some(3), "not found");
     assert_eq!(fs::read_dir(&skills).unwrap().count(), 1, "the worker fetches the change later");
 }

@@ -64,7 +64,10 @@ async fn a_user_is_watched_and_its_agents_and_figures_are_shown() {
     assert_eq!(templates["items"][0]["usageCount"], 1);
     dev.printed(&["templates", "update", "good-morning", "Good evening", "--text", "Good evening!"]);
     assert!(dev.printed(&["templates", "get", "good-morning"]).contains("Good evening!"));
-    assert_eq!(dev.printed(&["templates", "delete", "good-morning"]), "template good-morning is deleted\n");
+    assert_eq!(
+        dev.printed(&["templates", "delete", "good-morning", "--yes"]),
+        "template good-morning is deleted\n"
+    );
     assert_eq!(dev.cli(&["templates", "get", "good-morning"]).status.code(), Some(3));
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::documents::Workspace;
 use super::history::{HistoryEntry, PendingToolCall};
 use crate::messages::PayloadBody;
 
@@ -14,6 +15,9 @@ pub struct BundleQuery {
     /// The cursor of an earlier bundle: the history then holds only newer entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// The fingerprint of the workspace that the worker has: the bundle then holds only the fingerprint if it has not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_fingerprint: Option<String>,
 }
 
 /// Everything that a worker needs to run a message.
@@ -39,6 +43,9 @@ pub struct Bundle {
     pub cursor: Option<String>,
     /// Null unless the agent's bridge is enabled.
     pub bridge_runtime_config: Option<Bridge>,
+    /// The documents of the agent and the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
 }
 
 /// The conversation so far.

@@ -5,6 +5,7 @@
 
 pub mod compatible;
 pub mod control;
+pub mod documents;
 pub mod history;
 pub mod hydration;
 pub mod media;

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::control::Control;
 use super::history::{HistoryEntry, PendingToolCall};
 use super::yes;
+use crate::usage::UsageBody;
 
 /// A heartbeat.
 #[serde_with::skip_serializing_none]
@@ -79,6 +80,8 @@ pub struct CompleteRequest {
     pub reply: Option<ReplyBody>,
     /// Who brings the reply to the user: `outbox` (the deployment, also when left out), or `self` (the worker has done it).
     pub delivery: Option<String>,
+    /// What the attempt has used. It is kept with the attempt and counted in the ledger.
+    pub usage: Option<UsageBody>,
 }
 
 /// The reply of an agent.
@@ -120,6 +123,9 @@ pub struct FailRequest {
     /// not count, at most three times for each message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
+    /// What the attempt has used. It is kept with the attempt and counted in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageBody>,
 }
 
 /// What happens to the message after a failed attempt.

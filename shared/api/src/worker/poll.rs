@@ -25,6 +25,8 @@ pub struct PollRequest {
     pub hydrate: bool,
     /// The cursor of an earlier bundle: the history then holds only newer entries.
     pub since: Option<String>,
+    /// The fingerprint of the workspace that the worker has: the bundle then holds only the fingerprint if it has not changed.
+    pub workspace_fingerprint: Option<String>,
     /// Whether the worker releases its conversation. It keeps the conversation while it owes a final snapshot.
     #[serde(default)]
     pub release: bool,

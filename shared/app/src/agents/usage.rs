@@ -1,4 +1,4 @@
-//! The figures of a user with an agent, from counters.
+//! The figures of a user with an agent, from counters and the ledger.
 
 use af_api::user_agents::UsageStats;
 use af_domain::agent::conversation_of;
@@ -7,14 +7,18 @@ use af_domain::time::Timestamp;
 use af_store::conversation_key;
 
 use crate::push::jobs;
+use crate::queue::ledger;
 use crate::{App, Result};
 
 /// Returns the figures of `user` with `agent`. They are zero if the user has not written yet.
 pub async fn usage(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result<UsageStats> {
     let key = conversation_key(&conversation_of(agent, user)?);
-    let (push, conversation) =
-        tokio::join!(jobs::stats(app, user, agent), app.store.conversation_figures(&key));
-    let (push, conversation) = (push?, conversation?);
+    let (push, conversation, recent) = tokio::join!(
+        jobs::stats(app, user, agent),
+        app.store.conversation_figures(&key),
+        ledger::recent_of(app, user, agent)
+    );
+    let (push, conversation, recent) = (push?, conversation?, recent?);
     Ok(UsageStats {
         total_push_jobs: push.total_jobs,
         active_push_jobs: push.active_jobs,
@@ -23,5 +27,6 @@ pub async fn usage(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result
         context_messages: conversation.history,
         queued_messages: conversation.waiting,
         failed_messages: conversation.dead_letters,
+        recent: recent.into(),
     })
 }

@@ -56,6 +56,30 @@ pub(super) async fn dispatch(app: &App, job: PushJob, binding: Option<&Binding>)
     Err(AppError::Overtaken("dispatching a push job"))
 }
 
+/// Records the slots of `job` that have come as skipped, because a caller is about to change or delete the job. Returns
+/// whether the job must be read again.
+pub(super) async fn skip_due(app: &App, job: &PushJob) -> Result<bool> {
+    let now = app.now();
+    let Some(due) = due(job, now) else { return Ok(false) };
+    let policies = policies::for_agent(app, &job.agent).await?;
+    let slots = due.skipped.iter().chain(&due.run);
+    let records: Vec<Dispatch> = slots
+        .map(|slot| {
+            let error = Some("a caller changed or deleted the job before this slot could run".to_owned());
+            record_of(job, slot, DispatchStatus::Skipped, error, now)
+        })
+        .collect();
+    let step = Step { records, ..Step::without_records(job, due, now) };
+    if step.records.is_empty() {
+        return Ok(false);
+    }
+    Ok(match app.store.dispatch_if_unchanged(&step.run(job), now, &policies).await? {
+        Dispatched::Done | Dispatched::Stale => true,
+        // The slots have their records. A job whose next run cannot be computed keeps its last slot.
+        Dispatched::Known | Dispatched::Refused(_) => false,
+    })
+}
+
 impl JobOutcome {
     fn count(&mut self, records: &[Dispatch]) {
         for record in records {

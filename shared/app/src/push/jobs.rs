@@ -13,6 +13,7 @@ use af_store::push::JobCreated;
 pub use af_store::push::JobPlace;
 
 use super::MAX_TRIES;
+use super::dispatch_job::skip_due;
 use crate::access::auth::Caller;
 use crate::intake::idempotency;
 use crate::{App, AppError, Result};
@@ -205,7 +206,8 @@ pub(super) async fn active_binding(app: &App, user: &ConsumerUserId, agent: &Age
     Ok(binding)
 }
 
-/// Changes a job. A new schedule, zone or state computes the next run again, after now.
+/// Changes a job. A new schedule, zone or state computes the next run again, after now. A slot that has come and was not
+/// dispatched is recorded as skipped then.
 ///
 /// # Errors
 /// Returns 404 if there is none, and 422 with the invalid field.
@@ -213,6 +215,9 @@ pub async fn change(app: &App, place: &JobPlace, change: &JobChange) -> Result<P
     for _ in 0..MAX_TRIES {
         let before = at(app, place).await?;
         let after = changed(&before, change, app.now())?;
+        if moves(&before, &after) && skip_due(app, &before).await? {
+            continue;
+        }
         if let Commit::Done = app.store.change_push_job_if_unchanged(&before, &after).await? {
             return Ok(after);
         }
@@ -239,17 +244,25 @@ fn changed(before: &PushJob, change: &JobChange, now: af_domain::time::Timestamp
         ..before.clone()
     };
     after.check()?;
-    let moves = after.schedule != before.schedule || after.zone != before.zone || enabled != before.enabled;
-    if moves {
+    if moves(before, &after) {
         after.next = after.first_run(now).map_err(|error| not_computable(&error))?;
     }
     Ok(after)
 }
 
-/// Deletes a job, or returns 404 if there is none. Its messages and dispatches are kept.
+/// Whether the change of a job computes its next run again.
+fn moves(before: &PushJob, after: &PushJob) -> bool {
+    after.schedule != before.schedule || after.zone != before.zone || after.enabled != before.enabled
+}
+
+/// Deletes a job, or returns 404 if there is none. Its messages and dispatches are kept. A slot that has come and was not
+/// dispatched is recorded as skipped.
 pub async fn delete(app: &App, place: &JobPlace) -> Result<()> {
     for _ in 0..MAX_TRIES {
         let job = at(app, place).await?;
+        if skip_due(app, &job).await? {
+            continue;
+        }
         if let Commit::Done = app.store.delete_push_job_if_unchanged(&job).await? {
             return Ok(());
         }

@@ -38,7 +38,8 @@ pub struct StreamChange {
 }
 
 impl StreamChange {
-    fn at(&self) -> Timestamp {
+    /// When the change was made.
+    pub(crate) fn at(&self) -> Timestamp {
         Timestamp::from_millis((self.approximate_creation_date_time * 1_000.0) as u64)
     }
 }
@@ -84,7 +85,7 @@ fn negative(counters: &Counters) -> Counters {
 }
 
 /// Returns a client token of at most 36 characters that identifies these records.
-fn token(records: &[StreamRecord]) -> String {
+pub(crate) fn token(records: &[StreamRecord]) -> String {
     let mut hash = Sha256::new();
     for record in records {
         hash.update(record.dynamodb.sequence_number.as_bytes());

@@ -3,6 +3,7 @@
 pub mod backlog;
 mod cancel;
 pub mod counters;
+pub mod ledger;
 mod list;
 mod messages;
 pub mod payload_ttl;

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use af_domain::ledger::Prices;
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub message: MessageConfig,
     /// The rules of Telegram's updates. They are shared, because the settings are copied for each call.
     pub ingress: Arc<IngressSettings>,
+    /// The prices of models, shared for the same reason.
+    pub prices: Arc<Prices>,
 }
 
 impl MessageConfig {

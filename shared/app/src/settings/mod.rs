@@ -9,5 +9,6 @@ pub(crate) mod message_settings;
 pub(crate) mod overrides;
 pub mod policies;
 pub(crate) mod prerequisite;
+pub mod prices;
 pub mod public_url;
 pub mod secrets;

@@ -12,6 +12,7 @@ use crate::settings::document::{DOCUMENT, change, parsed, stored};
 use crate::settings::ingress_settings::{self, IngressSettings};
 use crate::settings::message_settings::{GROUP, MessageConfig, Settings};
 pub use crate::settings::overrides::Overrides;
+use crate::settings::prices;
 use crate::{App, AppError};
 
 /// Most characters of an unknown name in an error message. The longest valid name has half as many.
@@ -41,6 +42,7 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
         policies: with_overrides(&stored)?,
         message: MessageConfig::of(&stored),
         ingress: Arc::new(IngressSettings::of(&stored)),
+        prices: Arc::new(prices::of(&stored)),
     };
     app.settings.put((), settings.clone(), now);
     Ok(settings)
@@ -117,9 +119,8 @@ fn changed(mut overrides: Overrides, changes: &Overrides) -> Overrides {
 /// Names in changes are checked earlier.
 fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
     let mut policies = Policies::default();
-    for (group, fields) in
-        overrides.iter().filter(|(group, _)| *group != GROUP && *group != ingress_settings::GROUP)
-    {
+    let others = [GROUP, ingress_settings::GROUP, prices::GROUP];
+    for (group, fields) in overrides.iter().filter(|(group, _)| !others.contains(&group.as_str())) {
         for (name, value) in fields {
             let given = match value {
                 Value::Number(n) => n.as_f64().map_or(Given::Other, Given::Number),

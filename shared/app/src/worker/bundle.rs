@@ -3,7 +3,7 @@
 use af_domain::agent::AgentProfile;
 use af_domain::context::{ContextBudget, MAX_HISTORY_ANSWER_BYTES};
 use af_domain::conversation::{Conversation, Lease};
-use af_domain::ids::{ConversationKey, HistoryCursor, SecretRef};
+use af_domain::ids::{AgentKey, ConversationKey, HistoryCursor, SecretRef};
 use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall};
 use af_domain::policy::Policies;
 use af_store::StoreError;
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::agents::bridge::{self, BridgeRuntime, Values};
 use crate::agents::profiles;
+use crate::documents::{HydratedWorkspace, WorkspaceWanted, agent_head, hydrate};
 use crate::{App, Result};
 
 /// A hydration bundle. `Debug` shows no secret.
@@ -34,6 +35,8 @@ pub struct Bundle {
     pub telegram_bot_token: Option<SecretString>,
     /// What the agent's skills need to reach the tools of its app; `None` unless its bridge is enabled.
     pub bridge: Option<BridgeRuntime>,
+    /// The documents of the agent and the conversation; `None` for a worker that wants none.
+    pub workspace: Option<HydratedWorkspace>,
 }
 
 /// A message handed to a worker.
@@ -52,6 +55,7 @@ pub struct Job {
 pub(crate) struct Context {
     history: History,
     since: Option<HistoryCursor>,
+    workspace: Option<HydratedWorkspace>,
 }
 
 impl Context {
@@ -61,8 +65,27 @@ impl Context {
     }
 }
 
-/// Reads the history for a bundle: the entries since the cursor, or the newest entries within the policy.
+/// Reads the history and the workspace for a bundle of a conversation with an agent.
 pub(crate) async fn context(
+    app: &App,
+    (agent, key): (&AgentKey, &ConversationKey),
+    since: Option<&HistoryCursor>,
+    wanted: &WorkspaceWanted,
+    policies: &Policies,
+) -> Result<Context> {
+    let (context, agent_head) =
+        tokio::join!(recent_history(app, key, since, policies), agent_head(app, agent, wanted));
+    let mut context = context?;
+    if let Some(agent_head) = agent_head? {
+        let conversation = (key, &context.history.documents);
+        let workspace = hydrate(app, (agent, &agent_head), conversation, wanted, &policies.hydration);
+        context.workspace = Some(Box::pin(workspace).await?);
+    }
+    Ok(context)
+}
+
+/// Reads the entries since the cursor, or the newest entries within the policy.
+pub(crate) async fn recent_history(
     app: &App,
     key: &ConversationKey,
     since: Option<&HistoryCursor>,
@@ -80,7 +103,7 @@ pub(crate) async fn context(
         let history = app.store.history(key, HistoryRange { since, before: None }, budget.clone()).await?;
         if !history.replaces_older {
             let since = since.filter(|_| history.older.is_none()).cloned();
-            return Ok(Context { history, since });
+            return Ok(Context { history, since, workspace: None });
         }
         since = None;
     }
@@ -100,7 +123,7 @@ pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Re
         }
         None => Values::new(),
     };
-    let Context { mut history, since } = context;
+    let Context { mut history, since, workspace } = context;
     history.newest_first.reverse();
     let is_delta = since.is_some();
     let cursor = history.cursor.or(since);
@@ -114,6 +137,7 @@ pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Re
             .as_ref()
             .and_then(|p| bot_tokens(p).find_map(|t| secrets.get(t).cloned())),
         bridge: profile.as_ref().and_then(|p| bridge::runtime(p, &secrets)),
+        workspace,
     })
 }
 

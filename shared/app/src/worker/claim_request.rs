@@ -3,6 +3,8 @@
 use af_domain::ids::{HistoryCursor, WorkerId};
 use af_domain::policy::Policies;
 
+use crate::documents::WorkspaceWanted;
+
 /// What a worker wants besides its control state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Wants {
@@ -15,6 +17,8 @@ pub enum Wants {
     JobWithBundle {
         /// The cursor of an earlier bundle.
         since: Option<HistoryCursor>,
+        /// What the worker wants of the workspace.
+        workspace: WorkspaceWanted,
     },
 }
 

@@ -30,10 +30,11 @@ pub(super) struct Loaded {
 /// Reads the data that is delivered with `claimed`.
 pub(super) async fn load(app: &App, request: &ClaimRequest<'_>, claimed: &Claimed) -> Result<Loaded> {
     let context = async {
-        let Wants::JobWithBundle { since } = request.wants else { return Ok(None) };
+        let Wants::JobWithBundle { since, workspace } = request.wants else { return Ok(None) };
         let policies = policies::for_agent(app, &claimed.after.agent).await?;
         // On the heap: every path to a claim has room for this future.
-        let context = Box::pin(context(app, &claimed.after.key, since.as_ref(), &policies));
+        let of = (&claimed.after.agent, &claimed.after.key);
+        let context = Box::pin(context(app, of, since.as_ref(), workspace, &policies));
         Ok::<_, AppError>(Some(context.await?))
     };
     let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
@@ -61,7 +62,7 @@ pub(super) async fn deliver_job(
         return Ok(None);
     };
     if let Some(reason) = Box::pin(refusal(app, &claimed.after, loaded.addressee.as_ref())).await? {
-        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, &reason, Retry::Never);
+        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, reason.as_str(), Retry::Never);
         match Box::pin(ended).await {
             // Another call has ended the lease meanwhile.
             Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => {}

@@ -1,9 +1,10 @@
 //! Fail: a worker ends an attempt without success and gives the message back.
 
 use af_api::worker::outcome::FailAnswer;
-use af_domain::conversation::{Failure, Lease, LeaseError, Outcome};
+use af_domain::conversation::{FailedAttempt, Failure, Lease, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::time::Millis;
+use af_domain::usage::Usage;
 use af_domain::worker::WorkerStatus;
 use af_store::conversation::FailOutcome;
 
@@ -20,19 +21,34 @@ const MAX_FAIL_TRIES: usize = 5;
 /// Most characters of an error that are stored.
 const MAX_ERROR_CHARS: usize = 2_000;
 
+/// What a worker reports about an attempt that failed.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    /// Why it failed.
+    pub error: &'a str,
+    /// What it has used.
+    pub usage: Option<Usage>,
+}
+
+impl<'a> From<&'a str> for Report<'a> {
+    fn from(error: &'a str) -> Self {
+        Self { error, usage: None }
+    }
+}
+
 /// Gives `message` back after an attempt that failed.
 ///
 /// # Errors
 /// 409 when the lease is not in force.
-pub async fn fail(
+pub async fn fail<'a>(
     app: &App,
     worker: &WorkerId,
     message: &MessageId,
     lease: &LeaseId,
-    error: &str,
+    report: impl Into<Report<'a>>,
     retry: Retry,
 ) -> Result<FailAnswer, AppError> {
-    give_back(app, worker, message, lease, error, Cause::Failure(retry)).await
+    give_back(app, worker, message, lease, report.into(), Cause::Failure(retry)).await
 }
 
 /// Gives `message` back because the worker leaves before it is done. When the system has drained the worker the attempt does
@@ -40,15 +56,15 @@ pub async fn fail(
 ///
 /// # Errors
 /// 409 when the lease is not in force.
-pub async fn leave(
+pub async fn leave<'a>(
     app: &App,
     worker: &WorkerId,
     message: &MessageId,
     lease: &LeaseId,
-    error: &str,
+    report: impl Into<Report<'a>>,
 ) -> Result<FailAnswer, AppError> {
     let cause = leave_cause(app, worker).await?;
-    give_back(app, worker, message, lease, error, cause).await
+    give_back(app, worker, message, lease, report.into(), cause).await
 }
 
 /// Whether the message gets another attempt after a failed one, and when.
@@ -80,7 +96,7 @@ async fn give_back(
     worker: &WorkerId,
     message: &MessageId,
     lease: &LeaseId,
-    error: &str,
+    Report { error, usage }: Report<'_>,
     cause: Cause,
 ) -> Result<FailAnswer, AppError> {
     let key = lease.parts().conversation;
@@ -106,14 +122,13 @@ async fn give_back(
             Cause::Drain => conversation.fail_drained(lease, error, jitter, now, &policies),
         };
         let back = match back {
-            Ok(back) => back,
+            Ok(back) => FailedAttempt { usage: usage.clone(), ..back },
             Err(LeaseError::AlreadyEnded(outcome)) => return failed(outcome),
             Err(LeaseError::Stale) => return Err(stale_lease()),
         };
         let notice = apology(app, &conversation, &back).await?;
-        let failed_attempt =
-            app.store.fail_if_unchanged(&conversation, &back, false, now, &policies, notice.as_ref());
-        match failed_attempt.await? {
+        let ended = app.store.fail_if_unchanged(&conversation, &back, false, now, &policies, notice.as_ref());
+        match ended.await? {
             FailOutcome::Done => return failed(back.outcome),
             FailOutcome::Stale => {}
             FailOutcome::MessageMissing => {

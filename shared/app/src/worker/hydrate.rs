@@ -3,6 +3,7 @@
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{HistoryCursor, MessageId, WorkerId};
 
+use crate::documents::WorkspaceWanted;
 use crate::outbox::addressee;
 use crate::settings::message_config;
 use crate::settings::policies;
@@ -24,12 +25,13 @@ pub async fn hydrate(
     worker: &WorkerId,
     message: &MessageId,
     since: Option<&HistoryCursor>,
+    workspace: &WorkspaceWanted,
 ) -> Result<Option<Hydrated>> {
     let Some(message) = app.store.message(message, app.now(), true).await? else { return Ok(None) };
     let policies = policies::for_agent(app, &message.agent).await?;
     let (conversation, context, addressee) = tokio::join!(
         app.store.conversation(&message.key, true),
-        context(app, &message.key, since, &policies),
+        Box::pin(context(app, (&message.agent, &message.key), since, workspace, &policies)),
         Box::pin(addressee(app, &message.conversation, &message.agent))
     );
     let addressee = addressee?;

@@ -29,7 +29,7 @@ pub use claim::claim;
 pub use claim_request::Wants;
 pub use complete::{DeliveredBy, complete};
 pub use control::Control;
-pub use fail::{Retry, fail, leave};
+pub use fail::{Report, Retry, fail, leave};
 pub use get_control::control;
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;

@@ -11,7 +11,7 @@ use af_store::{StoreError, conversation_key};
 use super::complete::MAX_REPLY_BYTES;
 use super::history::{MAX_ENTRIES, check_entries};
 use crate::settings::{message_config, policies};
-use crate::worker::bundle::context;
+use crate::worker::bundle::recent_history;
 use crate::{App, AppError, Result};
 
 /// Times that an append is decided again because another call of the same worker has appended meanwhile.
@@ -51,7 +51,7 @@ pub async fn transcribe(
             Append::OutOfOrder { .. } => continue,
         };
         let policies = policies::for_agent(app, &own.agent).await?;
-        let message_count = Box::pin(context(app, &key, None, &policies)).await?.entries();
+        let message_count = Box::pin(recent_history(app, &key, None, &policies)).await?.entries();
         return Ok(Transcribed { updated, message_count });
     }
     Err(AppError::Overtaken("appending to the history"))

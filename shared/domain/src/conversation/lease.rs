@@ -6,6 +6,7 @@ use crate::attempt::EndedBy;
 use crate::ids::{LeaseId, LeaseParts, MessageId, WorkerId};
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
+use crate::usage::Usage;
 
 /// The reason why a claim of this conversation is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub struct FailedAttempt {
     pub error: String,
     /// Who ended the lease.
     pub ended_by: EndedBy,
+    /// What the attempt has used, as its worker reported it.
+    pub usage: Option<Usage>,
 }
 
 /// How a lease ends without success.
@@ -310,7 +313,7 @@ impl Conversation {
         after.last = Some(EndedLease { lease: lease.id.clone(), outcome, recovered });
         after.active_at = now;
         after.update_keys(now, policies);
-        FailedAttempt { after, entry, outcome, error, ended_by }
+        FailedAttempt { after, entry, outcome, error, ended_by, usage: None }
     }
 
     /// Whether the lease `id` is in force.

@@ -202,6 +202,17 @@ impl Day {
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
     }
+
+    /// The day in UTC at this time. After the end of the calendar, in the year 9999, it is the last day.
+    pub fn of_utc(time: Timestamp) -> Self {
+        Self(moment(time).map_or(Date::MAX, |moment| moment.to_zoned(TimeZone::UTC).date()))
+    }
+
+    /// The day this many days before, or the first day of the calendar.
+    #[must_use]
+    pub fn days_before(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(i64::from(days).days()))
+    }
 }
 
 impl fmt::Display for Day {
@@ -300,5 +311,9 @@ mod tests {
         }
         assert_eq!(Day::parse("2028-02-29").unwrap().to_string(), "2028-02-29");
         assert_eq!(Day::parse("2027-02-29"), None);
+        let day = Day::of_utc(Timestamp::from_millis(1_709_251_199_999));
+        assert_eq!(day.to_string(), "2024-02-29", "a millisecond before March");
+        assert_eq!(day.days_before(29).to_string(), "2024-01-31");
+        assert_eq!(Day::of_utc(Timestamp::from_millis(u64::MAX)).to_string(), "9999-12-31");
     }
 }

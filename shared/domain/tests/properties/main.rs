@@ -4,6 +4,7 @@
 //! sets the number of inputs.
 #![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
 
+mod documents;
 mod ids;
 mod policies;
 mod queues;

@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use af_domain::ids::{
-    AgentKey, BroadcastId, CompanyId, ConsumerUserId, ConversationId, InvalidId, MessageId, PairingCode,
-    PushJobId, PushTemplateKey, SecretRef, SkillSlug, SkillVersion, SnapshotId, StorageId, TemplateKey,
-    VolumeId, WorkerId,
+    AgentKey, BroadcastId, CompanyId, ConsumerUserId, ConversationId, DocumentPath, InvalidId, MessageId,
+    PairingCode, PushJobId, PushTemplateKey, SecretRef, SkillSlug, SkillVersion, SnapshotId, StorageId,
+    TemplateKey, VolumeId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::refusal::{Code, Refusal};
@@ -40,6 +40,7 @@ path_param! {
     CompanyId = "companyId",
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
+    DocumentPath = "path",
     MessageId = "messageId",
     PairingCode = "pairingCode",
     PushJobId = "pushJobId",

@@ -9,6 +9,7 @@ use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, 
 use af_domain::outbox::{Delivery, DeliveryState, MAX_ENTRIES};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
+use af_domain::usage::Usage;
 
 use super::history::{EntryPosition, count_entries, history_item, tool_calls_item};
 use super::item::{conversation_from, ended_lease_item};
@@ -33,6 +34,8 @@ pub struct CompleteWith {
     pub reply: Option<Reply>,
     /// The reply's place in the outbox of its chat, if this system delivers it.
     pub delivery: Option<NewEntry>,
+    /// What the attempt has used, as its worker reports it.
+    pub usage: Option<Usage>,
 }
 
 /// How a lease ends with success.
@@ -155,6 +158,7 @@ impl Store {
             end,
             ended_by: EndedBy::Worker,
             error: None,
+            usage: with.usage.clone(),
         };
         let ended = with_attempt(Update::of(keys::message(message)), &attempt)
             .set("st", status.as_str())

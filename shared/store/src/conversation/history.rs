@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use af_domain::context::ContextBudget;
+use af_domain::document::SetHead;
 use af_domain::ids::{ConversationKey, Fence, HistoryCursor, LeaseParts};
 use af_domain::message::{HistoryEntry, PendingToolCall, Role};
 use af_domain::transcript::{AppendPlan, plan_append};
@@ -17,6 +18,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::conversation_from;
 use super::lease_ref::LeaseRef;
+use crate::document::head_from;
 use crate::expression::Update;
 use crate::item::{Item, Reader, Value, Writer};
 use crate::write::queried;
@@ -74,6 +76,8 @@ pub struct History {
     pub replaces_older: bool,
     /// The pending tool calls of the conversation; empty if the range begins before a position.
     pub pending_tool_calls: Vec<PendingToolCall>,
+    /// The head of the conversation's documents; the default if the range begins before a position.
+    pub documents: SetHead,
 }
 
 /// The range of history to read.
@@ -216,15 +220,22 @@ impl Store {
         let mut history = History::default();
         let mut reached = stretch.before.cloned();
         for _ in 0..MAX_STEPS {
-            // One more item than entries: for the tool calls, which sort last and are read first, or to detect
-            // that there are more entries.
+            // Two more items than entries: for the head of the documents and the tool calls, which sort last and are read
+            // first, or to detect that there are more entries.
             let answer =
-                self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 1).await?;
+                self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 2).await?;
             for item in answer.items() {
                 let reader = Reader::of(item);
-                if reader.text("sk")? == keys::TOOL_CALLS {
-                    history.pending_tool_calls = tool_calls_from(&reader)?;
-                    continue;
+                match reader.text("sk")? {
+                    keys::DOCUMENTS_HEAD => {
+                        history.documents = head_from(&reader)?;
+                        continue;
+                    }
+                    keys::TOOL_CALLS => {
+                        history.pending_tool_calls = tool_calls_from(&reader)?;
+                        continue;
+                    }
+                    _ => {}
                 }
                 let filed = EntryKey::read(key, &reader)?;
                 let replaced = reached.as_ref().is_some_and(|r| filed.is_replaced(r));
@@ -263,7 +274,7 @@ impl Store {
         let from = stretch.since.map_or_else(|| keys::HISTORY.to_owned(), since);
         let start = before.map(|b| keys::history(key, b.fence, &b.within).attributes());
         let pk = keys::conversation(key).pk;
-        let values = [(":pk", pk.into()), (":from", from.into()), (":to", keys::TOOL_CALLS.into())];
+        let values = [(":pk", pk.into()), (":from", from.into()), (":to", keys::DOCUMENTS_HEAD.into())];
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to", values);
         let query = query.scan_index_forward(false).set_exclusive_start_key(start).consistent_read(true);
         queried(query.limit(i32::try_from(limit).unwrap_or(i32::MAX))).await

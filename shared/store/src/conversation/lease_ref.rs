@@ -26,7 +26,7 @@ impl LeaseRef<'_> {
     }
 
     /// Begins an update of the conversation, on condition that all fields match the lease in force.
-    pub(super) fn update(&self) -> Update {
+    pub(crate) fn update(&self) -> Update {
         let update = Update::of(keys::conversation(&self.lease.parts().conversation))
             .when_is("ls.l", self.lease.as_str())
             .when_is("ls.w", self.worker.as_str());

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod migration;
 mod readme;
 mod samples;
 mod skills;
@@ -193,6 +194,8 @@ fn real_template() -> Template {
 #[test]
 fn the_key_tables_show_the_result_of_every_constructor() {
     let mut constructors = constructors(&read("shared/store/src/keys.rs"));
+    constructors.extend(self::constructors(&read("shared/store/src/keys/ledger.rs")));
+    constructors.extend(self::constructors(&read("shared/store/src/keys/document.rs")));
     constructors.extend(self::constructors(&read("shared/store/src/keys/push.rs")));
     assert_none(&key_tables(&read(DATA_MODEL), &constructors, &Samples::new()));
 }

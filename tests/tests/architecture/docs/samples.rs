@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::document::DocumentSet;
 use af_domain::ids::{
     AgentKey, BindingId, BotIdentity, BotUsername, BroadcastId, CompanyId, ConsumerUserId, ConversationId,
-    Fence, MessageId, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId, SnapshotParts, StorageId,
-    TelegramUserId, TemplateKey, WorkerId,
+    DocumentPath, Fence, MessageId, ModelName, PairingCode, PushJobId, PushTemplateKey, RunKey, SnapshotId,
+    SnapshotParts, StorageId, TelegramUserId, TemplateKey, WorkerId,
 };
 use af_domain::outbox::Chat;
+use af_domain::push::Day;
 use af_domain::time::Timestamp;
 use af_store::keys::{self, Key};
 
@@ -96,6 +98,43 @@ impl Samples {
             .with(Self::of_push(at))
     }
 
+    fn of_ledger(at: Timestamp) -> Self {
+        let (key, part) = (|key: Key| vec![key.pk, key.sk], |part: &str| vec![part.to_owned()]);
+        let (agent, user) = (AgentKey::parse("support").unwrap(), ConsumerUserId::parse("ann").unwrap());
+        let (model, day) = (ModelName::parse("small-1").unwrap(), Day::of_utc(at));
+        let made = [
+            ("ledger_of_deployment", key(keys::ledger_of_deployment(day))),
+            ("ledger_of_agent", key(keys::ledger_of_agent(&agent, day))),
+            ("ledger_of_user", key(keys::ledger_of_user(&user, &agent, day))),
+            ("ledger_of_model", key(keys::ledger_of_model(&model, day))),
+            ("ledger_batch", key(keys::ledger_batch("f00d"))),
+            ("ledger_partition_of_user", vec![keys::ledger_partition_of_user(&user)]),
+            ("LEDGER_OF_AGENTS", part(keys::LEDGER_OF_AGENTS)),
+            ("LEDGER_OF_DEPLOYMENT", part(keys::LEDGER_OF_DEPLOYMENT)),
+            ("LEDGER_OF_MODELS", part(keys::LEDGER_OF_MODELS)),
+            ("LEDGER_OF_USERS", part(keys::LEDGER_OF_USERS)),
+        ];
+        let placeholders =
+            vec![("batch", "f00d".into()), ("day", day.to_string()), ("model", model.to_string())];
+        Self { made: BTreeMap::from(made), placeholders }
+    }
+
+    fn of_documents() -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let set = DocumentSet::Agent(AgentKey::parse("support").unwrap());
+        let path = DocumentPath::parse("memory/2026-01-31.md").unwrap();
+        let made = [
+            ("document", key(keys::document(&set, &path))),
+            ("document_version", key(keys::document_version(&set, &path, 3))),
+            ("document_versions", vec![keys::document_versions(&path)]),
+            ("documents_head", key(keys::documents_head(&set))),
+            ("documents_partition", vec![keys::documents_partition(&set)]),
+            ("DOCUMENTS", vec![keys::DOCUMENTS.into()]),
+        ];
+        let placeholders = vec![("documentPath", path.to_string()), ("documentVersion", "0000000003".into())];
+        Self { made: BTreeMap::from(made), placeholders }
+    }
+
     fn of_names() -> Self {
         let made = [
             ("AGENTS", keys::AGENTS),
@@ -108,7 +147,7 @@ impl Samples {
             ("WORKERS", keys::WORKERS),
         ];
         let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
-        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }.with(Self::of_documents())
     }
 
     fn of_templates() -> Self {
@@ -182,7 +221,7 @@ impl Samples {
             ("pushJobId", job.to_string()),
             ("broadcastId", broadcast.to_string()),
         ];
-        Self { made: BTreeMap::from(made), placeholders }
+        Self { made: BTreeMap::from(made), placeholders }.with(Self::of_ledger(at))
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {

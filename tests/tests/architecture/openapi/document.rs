@@ -12,12 +12,13 @@ const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a
     answers paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, \
     which are not part of this document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 18] = [
+const TAGS: [(&str, &str); 20] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
     ("conversations", "Who has a conversation, what was said, what waits."),
     ("deployment", "For monitoring of the deployment and for authors of clients."),
+    ("documents", "Workspace documents: what an agent is, how it works and what it remembers."),
     ("keys", "API keys."),
     ("messages", "Messages: sent, shown, cancelled."),
     ("pairing", "Pairing codes, and the onboarding of a user on Telegram."),
@@ -30,13 +31,14 @@ const TAGS: [(&str, &str); 18] = [
     ("snapshots", "The files that an agent keeps for a user."),
     ("telegram", "Telegram: the webhook, and how it is set."),
     ("templates", "Message templates: texts that apps send often."),
+    ("usage", "What each day has used: messages, attempts, tokens and costs."),
     ("users", "The agents of a user."),
 ];
 const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 20] = [
+const PARAMETERS: [(&str, &str); 21] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
     ("chat", "A chat, as `<botIdentity>:<chatId>`."),
@@ -45,6 +47,7 @@ const PARAMETERS: [(&str, &str); 20] = [
     ("keyId", "An API key's id."),
     ("messageId", "A message."),
     ("pairingCode", "A pairing code."),
+    ("path", "A workspace document, such as `USER.md` or `memory/2026-01-31.md`."),
     ("pathPrefix", "The deployment's `WebhookPathPrefix`."),
     ("secretRef", "A secret's name: 1 to 200 letters, digits, `.`, `_` or `-`."),
     ("slug", "A skill."),
@@ -64,7 +67,7 @@ pub fn document(parts: &[Value]) -> Value {
     let (mut paths, mut schemas, mut responses) = (Map::new(), Map::new(), Map::new());
     for part in parts {
         for (path, item) in object(&part["paths"]) {
-            assert!(paths.insert(path.clone(), item.clone()).is_none(), "two functions have {path}");
+            assert!(paths.insert(path.replace("{*", "{"), item.clone()).is_none(), "two have {path}");
         }
         for (name, schema) in object(&part["components"]["schemas"]) {
             let before = schemas.insert(name.clone(), schema.clone());
@@ -134,6 +137,10 @@ fn complete(
     let description = operation["description"].as_str().map(|d| d.replace("# Errors\n", "Errors: "));
     if let Some(description) = description {
         operation["description"] = description.trim().into();
+    }
+    // An operation without a credential says so.
+    if operation["security"].is_null() {
+        operation["security"] = json!([]);
     }
     let parameters = parameters_of(path);
     if !parameters.is_empty() {
@@ -214,10 +221,9 @@ fn parameter(segment: &str) -> Option<Value> {
     let name = name_in(segment)?;
     let described = PARAMETERS.iter().find(|(known, _)| *known == name);
     let (_, description) = described.unwrap_or_else(|| panic!("the parameter {name} has no description"));
-    let mut example = example_of(name, &Value::Null, &Value::Null);
-    if name == "pathPrefix" {
-        example = "agent-factory".into();
-    }
+    let fixed =
+        [("path", "USER.md"), ("pathPrefix", "agent-factory")].into_iter().find(|(known, _)| *known == name);
+    let example = fixed.map_or_else(|| example_of(name, &Value::Null, &Value::Null), |(_, text)| text.into());
     Some(json!({
         "name": name, "in": "path", "required": true, "description": description,
         "schema": {"type": "string"}, "example": example,

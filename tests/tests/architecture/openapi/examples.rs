@@ -14,6 +14,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("appBaseUrlMapJsonSecretRef", "crm.urls"),
     ("appKey", "crm"),
     ("appName", "my-workers"),
+    ("baseSha256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
     ("baseUrl", "https://crm.example/bridge"),
     ("botIdentity", "7000000001"),
     ("broadcastId", "01KE3N4AZ0000000000000000B"),
@@ -45,6 +46,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("messageId", "01KE3N4AZ0000000000000000A"),
     ("messageText", "Where is my parcel?"),
     ("method", "PUT"),
+    ("model", "gpt-5-mini"),
     ("name", "app one"),
     ("organizationSlug", "acme"),
     ("pairingCode", "7KQ2MBX4RWPN"),
@@ -62,6 +64,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("paired", "You are connected with {agent}."),
     ("rateLimit", "Please wait a moment."),
     ("stopped", "Stopped."),
+    ("templateId", "acme:morning"),
     ("tooManyWrongCodes", "Please wait ten minutes."),
     ("unbound", "Please connect this chat in the app."),
     ("unknownGreeting", "Hello! Please connect this chat in the app."),
@@ -151,9 +154,13 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
 }
 
 fn object_of(schema: &Value, inner: &impl Fn(&str, &Value) -> Value) -> Value {
-    // Only an earlier answer has a cursor, and a message has a text or a template.
+    // Only an earlier answer has a cursor or a version, and a message has a text or a template.
+    let is_required = |name: &String| {
+        schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name))
+    };
+    let left_out = ["cursor", "since", "templateId", "restoreVersion", "ifVersion"];
     let fields = object(&schema["properties"])
-        .filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since" | "templateId"));
+        .filter(|(name, _)| is_required(name) || !left_out.contains(&name.as_str()));
     let fields = fields.map(|(name, field)| (name.clone(), inner(name, field)));
     let mut fields: Map<_, _> = fields.collect();
     if fields.is_empty() && schema["additionalProperties"].is_object() {

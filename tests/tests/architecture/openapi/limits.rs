@@ -15,6 +15,9 @@ const SECRET_REFS: &str =
     r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*(,[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*)*$";
 /// A chat of a bot; the ids of groups are negative.
 const CHAT: &str = r"^[1-9][0-9]{0,18}:-?[1-9][0-9]{0,18}$";
+/// A workspace document.
+const DOCUMENT_PATH: &str =
+    r"^((AGENTS|SOUL|IDENTITY|TOOLS|HEARTBEAT|USER|MEMORY)|memory/[0-9]{4}-[0-9]{2}-[0-9]{2})\.md$";
 const TELEGRAM_NUMBER: &str = "^[1-9][0-9]*$";
 const SEMANTIC_VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$";
 /// A text without a limit of its own is limited by the body, which has 4 MB at most.
@@ -70,6 +73,11 @@ const TEXTS: &[Text] = &[
     Text("SendMessageToUserAgentRequest.content", 1, 262_144, r"\S"),
     Text("CreateKeyRequest.name", 1, 100, ""),
     Text("path", 1, 200, ""),
+    Text(".path", 7, 20, DOCUMENT_PATH),
+    Text("RunEditBody.path", 7, 20, DOCUMENT_PATH),
+    Text("PutDocumentRequest.content", 0, 65_536, ""),
+    Text("RunEditBody.content", 0, 65_536, ""),
+    Text("baseSha256", 64, 64, "^[0-9a-f]{64}$"),
     Text("plaintextValue", 1, 65_536, ""),
     Text("FreeConversationRequest.reason", 1, 150, ""),
     Text("ReplyBody.text", 0, 65_536, ""),
@@ -98,12 +106,13 @@ const TEXTS: &[Text] = &[
 ];
 
 /// Closed vocabularies.
-const WORDS: [(&str, &[&str]); 9] = [
+const WORDS: [(&str, &[&str]); 10] = [
     ("conversationPer", &["chat", "topic"]),
     ("cpuKind", &["shared", "performance"]),
     ("delivery", &["outbox", "self"]),
     ("format", &["plain", "html", "markdown"]),
     ("groupTrigger", &["all", "mention"]),
+    ("owner", &["operator", "agent"]),
     ("moduleFormat", &["esm", "cjs"]),
     ("WorkerPrepareSnapshotRequest.reason", &["drain", "signal", "manual"]),
     ("releaseChannel", &["stable", "canary"]),

@@ -294,9 +294,5 @@ async fn every_operation_refuses_wrong_calls_with_a_documented_problem_and_write
         refusals.queries(&of).await;
     }
     assert!(refusals.faults.is_empty(), "{:#?}", refusals.faults);
-    assert!(
-        refusals.checked > 800,
-        "the document has fewer operations than expected: {}",
-        refusals.checked
-    );
+    assert!(refusals.checked > 800, "the document has fewer operations than expected: {}", refusals.checked);
 }

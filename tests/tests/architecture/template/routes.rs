@@ -20,9 +20,10 @@ fn tagged<'a>(value: &'a Value, tag: &str) -> Option<&'a str> {
     tagged.value.as_str().filter(|_| tagged.tag == tag)
 }
 
-/// The names of a path's parameters.
+/// The names of a path's parameters. A `+` says that the parameter may contain slashes, and is not part of its name.
 fn parameters(path: &str) -> Vec<&str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
+    let braced = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    braced.map(|name| name.trim_end_matches('+')).collect()
 }
 
 /// A route leads to a function, declares the parameters of its path as SAM does, and is declared once.

@@ -134,6 +134,7 @@ impl Pool {
             metadata: BTreeMap::new(),
             reply: None,
             delivery: None,
+            usage: None,
         };
         complete(&self.app, worker, &lease.entry.message, &lease.id, completion, DeliveredBy::Worker)
             .await

@@ -61,6 +61,7 @@ async fn a_worker_whose_machine_is_stopping_finishes_its_message_and_makes_its_f
         metadata: Default::default(),
         reply: None,
         delivery: None,
+        usage: None,
     };
     let message = &job.lease.entry.message;
     complete(&pool.app, &machine.worker_id, message, &job.lease.id, completion, DeliveredBy::Worker)

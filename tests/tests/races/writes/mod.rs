@@ -21,7 +21,9 @@ macro_rules! send {
 
 mod bindings;
 mod bots;
+mod documents;
 mod groups;
+mod ledger;
 mod managed_bots;
 mod operator;
 mod outbox;
@@ -60,6 +62,10 @@ writes! {
         seen_if_owner => Same;
         ask_to_switch_if_owned => Same;
         restored_if_unclaimed => Same;
+    }
+    documents {
+        change_documents_if_unchanged => Contains("Stale");
+        change_documents_if_leased => Contains("Stale");
     }
     operator {
         cancel_if_waiting => Contains("Stale");
@@ -115,6 +121,9 @@ writes! {
         continue_chat_if_new => Same;
         add_line_if_new => Same;
         clear_lines_if_unchanged => Same;
+    }
+    ledger {
+        add_to_ledger_if_new => Contains("Stale");
     }
     skills {
         change_skill_if_unchanged => Contains("Stale");

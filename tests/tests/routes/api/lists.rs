@@ -136,6 +136,75 @@ async fn a_cursor_is_valid_for_its_own_list_only() {
 }
 
 #[tokio::test]
+async fn every_list_refuses_a_cursor_that_it_has_not_made() {
+    let document: Value = serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
+    let world = World::new().await;
+    world.agent("a").await;
+    world.bind("ann", "support").await;
+    let page = world.api.get("/v1/agents?limit=1").send().await.body_of(200);
+    let foreign = page["nextCursor"].as_str().unwrap();
+    let (head, last) = foreign.split_at(foreign.len() - 1);
+    let tampered = format!("{head}{}", if last == "A" { "B" } else { "A" });
+    let mut checked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let parameters = operations["get"]["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+        let filled = parameters.iter().filter(|p| p["in"] == "path").fold(path.clone(), |path, parameter| {
+            let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+            path.replace(&name, parameter["example"].as_str().unwrap())
+        });
+        // The list of the whole queue needs a state, and the list of dispatches needs an agent.
+        let required = match path.as_str() {
+            "/v1/queue/messages" => "&status=queued",
+            "/v1/push-dispatches" => "&agentKey=support",
+            _ => "",
+        };
+        for parameter in parameters.iter().filter_map(|p| p["name"].as_str()).filter(|n| n.ends_with("ursor"))
+        {
+            for cursor in [foreign, &tampered, "x"] {
+                if path == "/v1/agents" && cursor == foreign {
+                    continue;
+                }
+                let refused = world.api.get(&format!("{filled}?{parameter}={cursor}{required}")).send().await;
+                assert_eq!(refused.problem(), (422, "invalid_field"), "{path} {cursor}: {}", refused.body);
+                assert_eq!(refused.pointer(), format!("/{parameter}"), "{path}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "only {checked} cursors were found");
+}
+
+#[tokio::test]
+async fn keys_are_listed_once_while_others_are_added() {
+    const KEYS: usize = 500;
+    let world = World::new().await;
+    let add = async || {
+        world.advance(af_domain::time::Millis::new(1));
+        let key = world.api.new_key(&["read"]).await;
+        key.split('_').nth(1).unwrap().to_owned()
+    };
+    let mut before = Vec::new();
+    for _ in 0..KEYS {
+        before.push(add().await);
+    }
+    for limit in [1, 7, 200] {
+        let (mut found, mut query) = (Vec::new(), String::new());
+        loop {
+            let page = world.api.get(&format!("/v1/keys?limit={limit}{query}")).send().await.body_of(200);
+            found.extend(each(&page, "keyId").into_iter().map(str::to_owned));
+            if found.len() < KEYS {
+                add().await;
+            }
+            let Some(cursor) = page["nextCursor"].as_str() else { break };
+            query = format!("&cursor={cursor}");
+        }
+        let unique = found.iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(unique.len(), found.len(), "no key is listed twice with the limit {limit}");
+        assert!(before.iter().all(|id| found.contains(id)), "no key is missed with the limit {limit}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_the_whole_deployment_needs_a_status_that_is_not_final() {
     let world = World::new().await;
     for query in ["", "?status=done", "?status=cancelled"] {

@@ -29,6 +29,10 @@ async fn the_figures_of_an_unknown_user_are_zero() {
     let zero = json!({
         "totalPushJobs": 0, "activePushJobs": 0, "totalDispatches": 0, "contextMessages": 0, "queuedMessages": 0,
         "failedMessages": 0,
+        "recent": {
+            "messages": 0, "failed": 0, "delivered": 0, "attempts": 0, "unpricedAttempts": 0, "inputTokens": 0,
+            "cachedInputTokens": 0, "outputTokens": 0, "costMicros": 0, "runMs": 0,
+        },
     });
     assert_eq!(shown, zero);
 }

@@ -4,6 +4,7 @@
 
 mod attachments;
 mod claims;
+mod documents;
 mod drafts;
 mod draining;
 mod groups;
@@ -17,6 +18,7 @@ mod shards;
 mod stop;
 mod tokens;
 mod unicode;
+mod usage;
 mod waiting;
 
 use std::ops::Deref;

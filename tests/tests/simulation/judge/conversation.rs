@@ -8,7 +8,7 @@ use super::{Check, Judge};
 use crate::clock::MAX_SKEW_MS;
 use crate::queue::{Entry, Lease, Meta, meta};
 use crate::tally::Event;
-use crate::world::{MAX_RUN, World};
+use crate::world::{AGENT, MAX_RUN, World};
 
 /// Longest time between the decision to extend a lease and the write of the extension: clocks differ, and requests are
 /// delayed.
@@ -118,7 +118,8 @@ impl Judge {
             return change
                 .violation("a claim of a conversation that another worker or a draining worker owns");
         }
-        if self.is_agent_disabled(lease.claimed_at) {
+        let is_of_agent = world.owner_of(&after.key).is_some_and(|(_, agent)| agent == AGENT);
+        if is_of_agent && self.is_agent_disabled(lease.claimed_at) {
             return change.violation("a claim for a disabled agent");
         }
         let known = self.policies.known_at(lease.claimed_at);

@@ -91,16 +91,13 @@ impl Judge {
         at: u64,
     ) -> Check {
         let stored = self.messages.get(message);
-        let of_message = |(_, conversation): &&(_, af_domain::ids::ConversationId)| {
-            let key = af_store::conversation_key(conversation);
-            stored.is_some_and(|m| m.conversation == format!("C#{key}"))
-        };
-        let Some((user, _)) = world.conversations.iter().find(of_message) else {
+        let Some((user, agent)) = stored.and_then(|m| world.owner_of(&m.conversation)) else {
             return Err(format!("the chat {chat} was shown something of an unknown message, {message}"));
         };
         self.destinations.check(&Delivered {
             message: message.to_owned(),
             user: user.to_string(),
+            agent: agent.to_owned(),
             target: Some(chat.to_owned()),
             asked: sent.saturating_sub(LOOKED_BEFORE_MS),
             answered: at,

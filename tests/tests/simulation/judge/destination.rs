@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::policy::MAX_COPY_AGE_MS;
 use super::{Check, Judge};
 use crate::answers::Delivered;
-use crate::bindings::BOT;
+use crate::bindings::bot_of;
 use crate::faults::MAX_BEHIND;
 use crate::world::{AGENT, CHECK_INTERVAL, World};
 
@@ -59,6 +59,8 @@ pub struct Destinations {
     /// By the keys of the chat's item.
     chats: BTreeMap<(String, String), Periods<Owner>>,
     agent: Periods<Agent>,
+    /// The agent that each user is bound to.
+    users: BTreeMap<String, Periods<Option<String>>>,
 }
 
 impl Destinations {
@@ -66,6 +68,32 @@ impl Destinations {
         let text = |name: &str| image[name]["S"].as_str().map(str::to_owned);
         let periods = self.chats.entry((bot.to_owned(), chat.to_owned())).or_default();
         periods.0.push((now, text("u").zip(text("ag"))));
+    }
+
+    pub fn user_changed(&mut self, now: u64, pk: &str, image: &Value) {
+        let user = pk.trim_start_matches("U#").to_owned();
+        self.users.entry(user).or_default().0.push((now, image["ag"]["S"].as_str().map(str::to_owned)));
+    }
+
+    /// Whether the user certainly was bound to the agent for so long.
+    pub(super) fn was_bound(&self, user: &str, agent: &str, from: u64, until: u64) -> bool {
+        let is_bound = |(began, ended, to): (u64, u64, &Option<String>)| {
+            to.as_deref() == Some(agent) && began <= from && until <= ended
+        };
+        self.users.get(user).is_some_and(|periods| periods.certain().any(is_bound))
+    }
+
+    /// Whether the user may have been bound to the agent at some moment of this time.
+    pub(super) fn may_have_been_bound(&self, user: &str, agent: &str, from: u64, until: u64) -> bool {
+        let is_bound = |(began, ended, to): (u64, u64, &Option<String>)| {
+            to.as_deref() == Some(agent) && began <= until && from <= ended
+        };
+        self.users.get(user).is_some_and(|periods| periods.possible().any(is_bound))
+    }
+
+    /// Whether the agent certainly ran for so long, and every function knew it.
+    pub(super) fn agent_ran(&self, from: u64, until: u64) -> bool {
+        self.was_known_as(Agent::Runs, from, until)
     }
 
     pub fn agent_changed(&mut self, now: u64, image: &Value) {
@@ -92,15 +120,15 @@ impl Destinations {
             let owner = owner.as_ref().is_some_and(|(u, agent)| u == user && agent == AGENT);
             owner && from + late <= asked && until >= answered
         };
-        let periods = self.chats.get(&(format!("BOT#{BOT}"), format!("C#{chat}")));
+        let periods = self.chats.get(&(format!("BOT#{}", bot_of(AGENT)), format!("C#{chat}")));
         periods.is_some_and(|periods| periods.certain().any(is_theirs))
     }
 
     /// Checks a message that was handed to a worker.
     pub(super) fn check(&self, delivered: &Delivered) -> Check {
-        let Delivered { message, user, target, asked, answered, .. } = delivered;
+        let Delivered { message, user, agent, target, asked, answered, .. } = delivered;
         if let Some(chat) = target {
-            let periods = self.chats.get(&(format!("BOT#{BOT}"), format!("C#{chat}")));
+            let periods = self.chats.get(&(format!("BOT#{}", bot_of(agent)), format!("C#{chat}")));
             let is_theirs = |(from, until, owner): (u64, u64, &Owner)| {
                 from <= *answered && until >= *asked && owner.as_ref().is_some_and(|(u, _)| u == user)
             };
@@ -111,13 +139,13 @@ impl Destinations {
             }
         }
         let is_elsewhere = |(from, until, owner): (u64, u64, &Owner)| {
-            let bound = owner.as_ref().is_some_and(|(u, agent)| u == user && agent != AGENT);
+            let bound = owner.as_ref().is_some_and(|(u, to)| u == user && to != agent);
             bound && from <= *asked && until >= *answered
         };
         if self.chats.values().flat_map(Periods::certain).any(is_elsewhere) {
             return Err(format!("{message}: the user is bound to another agent: {delivered:?}"));
         }
-        if self.was_known_as(Agent::Deleted, *asked, *answered) {
+        if agent == AGENT && self.was_known_as(Agent::Deleted, *asked, *answered) {
             return Err(format!("{message}: the agent was deleted: {delivered:?}"));
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! got, and at the end the final state of every accepted message.
 
 mod answers;
+mod broadcast;
 mod conversation;
 mod counters;
 mod delivery;
@@ -9,6 +10,7 @@ mod destination;
 mod message;
 mod people;
 mod policy;
+mod push;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +79,8 @@ pub struct Judge {
     deliveries: delivery::Deliveries,
     /// The messages that people have sent, and the drafts that they have seen.
     people: people::People,
+    /// Push jobs, broadcasts, and their dispatches.
+    pushes: push::Pushes,
 }
 
 impl Judge {
@@ -110,6 +114,7 @@ impl Judge {
             destinations: destination::Destinations::default(),
             deliveries: delivery::Deliveries::default(),
             people: people::People::default(),
+            pushes: push::Pushes::default(),
         }
     }
 
@@ -147,6 +152,7 @@ impl Judge {
             world.ledger.lock().unwrap().stream.extend(records);
         }
         self.check_locations()?;
+        self.pushed()?;
         self.ownership(world)?;
         self.counted(world)?;
         self.arrivals(world)?;
@@ -163,7 +169,17 @@ impl Judge {
         match (pk.split('#').next().unwrap(), sk) {
             ("C", "#") => self.conversation(world, change),
             ("C", entry) => self.history_entry(pk, entry, &change["NewImage"]),
-            ("M", "#") => self.message(change),
+            ("M", "#") => {
+                self.push_message(pk.trim_start_matches("M#"), change)?;
+                self.message(change)
+            }
+            ("U", "B") => {
+                self.destinations.user_changed(self.now, pk, &change["NewImage"]);
+                Ok(())
+            }
+            ("U", job) if job.starts_with("J#") => self.push_job(pk, job, change),
+            ("PD", _) => self.push_dispatch(change),
+            ("BC", _) => self.broadcast(world, pk, change),
             ("DL", mark) => self.dead_letter_mark(mark, change),
             ("CNT", _) => {
                 self.counters = Counts::stored(&change["NewImage"]);
@@ -197,6 +213,7 @@ impl Judge {
         accepted.keys().all(ended)
             && world.ledger.lock().unwrap().is_balanced()
             && self.deliveries.is_everything_sent()
+            && self.is_everything_pushed()
             && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
     }
 
@@ -204,7 +221,10 @@ impl Judge {
         let waiting: Vec<_> =
             self.conversations.values().filter(|c| c.lease.is_some() || !c.pending.is_empty()).collect();
         let machines = world.provider.count();
-        format!("unfinished work an hour after the last fault, with {machines} machines: {waiting:?}")
+        format!(
+            "unfinished work an hour after the last fault, with {machines} machines: {waiting:?}, {}",
+            self.unfinished_pushes()
+        )
     }
 
     /// Checks the final state of every accepted message.
@@ -221,6 +241,7 @@ impl Judge {
         }
         self.all_counted()?;
         self.all_accounted_for()?;
+        self.all_pushed(world)?;
         for (id, fence) in world.answers.completed.lock().unwrap().iter() {
             let message = &self.messages[id];
             if !matches!(message.status.as_str(), "done" | "cancelled") || message.fence != *fence {

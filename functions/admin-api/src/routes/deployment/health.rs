@@ -6,6 +6,8 @@ use axum::extract::State;
 use crate::Shared;
 
 /// The function runs.
+///
+/// The call reads nothing; `/readyz` also checks the table.
 #[utoipa::path(
     get, path = "/healthz",
     operation_id = "getHealth", tag = "deployment",

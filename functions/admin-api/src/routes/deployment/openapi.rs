@@ -8,6 +8,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 const DOCUMENT: &str = include_str!("../../../../../docs/openapi.json");
 
 /// Shows this document.
+///
+/// It is the same in every deployment of this version.
 #[utoipa::path(
     get, path = "/openapi.json",
     operation_id = "getOpenApiDocument", tag = "deployment",

@@ -20,7 +20,7 @@ pub async fn get(
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<Json<MessageWithAttempts>, Problem> {
     let mut view = message(&app, &id).await?;
-    let ended = std::mem::take(&mut view.message.attempt_log).into_iter().map(AttemptBody::from);
+    let ended = view.message.attempt_log.clone().into_iter().map(AttemptBody::from);
     let attempt_log = ended.chain(view.running.take().map(AttemptBody::from)).collect();
     Ok(Json(MessageWithAttempts { message: view.into(), attempt_log }))
 }

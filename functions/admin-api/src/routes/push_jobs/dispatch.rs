@@ -9,8 +9,9 @@ use crate::caller::Operator;
 /// How long a run begins new work. API Gateway waits 30 s for the answer.
 const RUNS_FOR: Duration = Duration::from_secs(10);
 
-/// Dispatches the push jobs that are due, and goes on with the running broadcasts, as the schedule does. A run begins new work
-/// for ten seconds; the next one goes on with the rest.
+/// Dispatches the push jobs that are due, and goes on with the running broadcasts, as the schedule does.
+///
+/// A run begins new work for ten seconds; the next one goes on with the rest.
 #[utoipa::path(
     post, path = "/v1/push-jobs/dispatch", tag = "push", operation_id = "dispatchDuePushJobs",
     security(("apiKey" = ["admin"])),

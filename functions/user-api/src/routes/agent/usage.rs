@@ -5,7 +5,8 @@ use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::ConsumerApp;
 
-/// Shows the figures of a user with an agent: push jobs, history, and messages that wait or have failed. They are zero for an
+/// Shows the figures of a user with an agent: push jobs, history, and messages that wait or have failed, and
+/// what the last 30 days have used. They are zero for an
 /// unknown user.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ pub async fn run(mut call: Call) -> Result<bool, AppError> {
         metadata: BTreeMap::new(),
         reply: reply.map(|text| Reply { text, format: ReplyFormat::Plain }),
         delivery: None,
+        usage: None,
     };
     // Published images send the reply themselves, before they call this.
     let completed = complete(&call.app, &call.worker, &message, &lease, with, DeliveredBy::Worker);

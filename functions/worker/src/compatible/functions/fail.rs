@@ -16,7 +16,9 @@ const NOTHING_CHANGED: FailAnswer =
 pub async fn run(mut call: Call) -> Result<FailAnswer, AppError> {
     let args: FailArgs = call.args()?;
     let Some(LeaseIds { message, lease }) = args.lease.ids() else { return Ok(NOTHING_CHANGED) };
-    match fail(&call.app, &call.worker, &message, &lease, &args.error_message, Retry::After(None)).await {
+    match fail(&call.app, &call.worker, &message, &lease, args.error_message.as_str(), Retry::After(None))
+        .await
+    {
         Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(NOTHING_CHANGED),
         result => result,
     }

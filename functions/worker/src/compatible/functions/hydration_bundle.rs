@@ -3,6 +3,7 @@
 
 use af_api::worker::compatible::{HydrationBundle, HydrationBundleArgs};
 use af_app::AppError;
+use af_app::documents::WorkspaceWanted;
 use af_app::worker::{Hydrated, hydrate};
 use af_domain::ids::MessageId;
 use secrecy::ExposeSecret;
@@ -20,7 +21,9 @@ const NO_TOKEN: &str = "0:this-conversation-has-no-bot";
 pub async fn run(mut call: Call) -> Result<Option<HydrationBundle>, AppError> {
     let args: HydrationBundleArgs = call.args()?;
     let Ok(message) = MessageId::parse(args.message_id) else { return Ok(None) };
-    let Some(Hydrated { job, bundle }) = hydrate(&call.app, &call.worker, &message, None).await? else {
+    let Some(Hydrated { job, bundle }) =
+        hydrate(&call.app, &call.worker, &message, None, &WorkspaceWanted::Nothing).await?
+    else {
         return Ok(None);
     };
     let telegram_bot_token = match job.payload.provider.as_str() {

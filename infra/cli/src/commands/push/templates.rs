@@ -16,6 +16,9 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub enum Templates {
     /// List the templates of a company
+    ///
+    /// Example: agent-factory push templates list --company acme
+    #[command(verbatim_doc_comment)]
     List {
         /// The company
         #[arg(long)]
@@ -48,6 +51,9 @@ pub enum Templates {
         times: Vec<Schedule>,
     },
     /// Delete a template; its jobs are kept
+    ///
+    /// Example: agent-factory push templates delete morning --company acme --yes
+    #[command(verbatim_doc_comment)]
     Delete {
         /// The key
         template: PushTemplateKey,
@@ -86,6 +92,7 @@ impl Templates {
                 made.print(|made| output::line(&format!("push template {} is created", made.template_id)));
             }
             Templates::Delete { template, company } => {
+                api.confirm(&format!("push template {company}:{template}"))?;
                 let (company, key) = (segment(company.as_str()), segment(template.as_str()));
                 api.delete(&format!("/v1/push-templates/{company}/{key}")).await?;
                 output::line(&format!("push template {key} is deleted"));

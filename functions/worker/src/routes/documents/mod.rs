@@ -1,0 +1,4 @@
+//! Workspace documents of a running message.
+
+pub mod get;
+pub mod put;
