@@ -90,15 +90,26 @@ impl Files {
         if self.folder.contents().conversation_id.as_deref() == Some(conversation_id) {
             return Ok(false);
         }
-        if self.folder.is_fresh() && latest(api, conversation_id).await?.is_none() {
-            self.own(conversation_id, false).await?;
-            return Ok(false);
+        let mut known = None;
+        if self.folder.is_fresh() {
+            known = latest(api, conversation_id).await?;
+            if known.is_none() {
+                if let Some(uid) = self.uid {
+                    self.folder.give_itself_to(uid).await?;
+                }
+                self.folder.write_contents(Contents::of(conversation_id, false)).await?;
+                return Ok(false);
+            }
         }
         at_rest.await;
         let mut skipped = 0;
         let restored = loop {
             self.folder.empty().await?;
-            let Some(latest) = latest(api, conversation_id).await? else { break false };
+            let found = match known.take() {
+                Some(known) => Some(known),
+                None => latest(api, conversation_id).await?,
+            };
+            let Some(latest) = found else { break false };
             match self.restore(&latest).await {
                 Ok(()) => break true,
                 Err(error) if error.is_of_snapshot() && skipped < MAX_SKIPPED => {
@@ -116,17 +127,11 @@ impl Files {
                 Err(error) => return Err(error),
             }
         };
-        self.own(conversation_id, restored).await?;
-        Ok(true)
-    }
-
-    /// Makes the files those of the conversation.
-    async fn own(&self, conversation_id: &str, restored: bool) -> Result<(), FilesError> {
         if let Some(uid) = self.uid {
             self.folder.give_to(uid).await?;
         }
-        let conversation_id = Some(conversation_id.to_owned());
-        self.folder.write_contents(Contents { conversation_id, restored }).await
+        self.folder.write_contents(Contents::of(conversation_id, restored)).await?;
+        Ok(true)
     }
 
     /// Restores a snapshot into the empty folder. The folder is empty before each try.

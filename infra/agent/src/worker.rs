@@ -313,10 +313,8 @@ impl Worker {
         let Some(job) = answer.job else {
             self.next_lease_is_new = true;
             if answer.control.should_stop {
-                tracing::info!(
-                    reasons = answer.control.reasons.join(","),
-                    "the server tells this worker to stop"
-                );
+                let reasons = answer.control.reasons.join(",");
+                tracing::info!(reasons, "the server tells this worker to stop");
                 return Ok(Next::Stop);
             }
             // After a release the worker owns no conversation, so it ignores `switch` in the answer.
@@ -364,11 +362,8 @@ impl Worker {
     /// When no later poll can succeed.
     fn wait_after_failed_poll(&mut self, error: ApiError, backoff: Duration) -> Result<Duration, AgentError> {
         if std::mem::replace(&mut self.next_lease_is_new, false) {
-            tracing::warn!(
-                worker_id = self.worker_id,
-                error = &error as &dyn std::error::Error,
-                "polls fail"
-            );
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(worker_id = self.worker_id, error, "polls fail");
         }
         let wait = error.retry_in(backoff);
         match (error, wait) {

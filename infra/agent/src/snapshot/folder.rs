@@ -27,6 +27,13 @@ pub struct Contents {
     pub restored: bool,
 }
 
+impl Contents {
+    /// The files of a conversation.
+    pub fn of(conversation_id: &str, restored: bool) -> Self {
+        Self { conversation_id: Some(conversation_id.to_owned()), restored }
+    }
+}
+
 /// A folder with its owner file.
 pub struct Folder {
     path: PathBuf,
@@ -99,6 +106,11 @@ impl Folder {
             entries(path)?.iter().try_for_each(|entry| tree::remove(path, entry))
         })
         .await
+    }
+
+    /// Makes the user `uid` the owner of the folder, but of nothing in it.
+    pub async fn give_itself_to(&self, uid: u32) -> Result<(), FilesError> {
+        self.run(move |path| lchown(path, Some(uid), Some(uid))).await
     }
 
     /// Makes the user `uid` the owner of everything in the folder, and of the folder itself.
