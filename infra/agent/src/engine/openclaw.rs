@@ -112,7 +112,7 @@ impl Engine for OpenClaw {
             .map_err(|error| Failure::retryable(error.to_string()))?;
         let answered = model.answer(&asked, progress).await;
         match answered {
-            Err(failure) if !gateway.is_running() => Err(gateway.explain(failure)),
+            Err(failure) if !gateway.is_running() => Err(gateway.explain(failure).await),
             answered => {
                 *slot = Some(gateway);
                 answered

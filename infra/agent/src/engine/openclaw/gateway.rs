@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use reqwest::StatusCode;
@@ -15,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{CONFIG_FILE, HOME_DIR, STATE_DIR};
@@ -29,6 +31,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// From SIGTERM to SIGKILL. OpenClaw needs about ten seconds to close its databases on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// Longest wait for the last output after the end of the process.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How much of the last output is kept, in bytes.
 const MAX_OUTPUT_BYTES: usize = 4 * 1024;
 /// How much one read takes from a pipe.
@@ -48,6 +52,8 @@ pub struct Gateway {
     child: Child,
     group: Group,
     output: Output,
+    /// The tasks that keep the output.
+    readers: Vec<JoinHandle<()>>,
     environment: Vec<(&'static str, String)>,
     http: reqwest::Client,
     url: String,
@@ -102,15 +108,16 @@ impl Launch<'_> {
             .kill_on_drop(true)
             .spawn()?;
         let output = Output::default();
-        for pipe in [
-            child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn AsyncRead + Send + Unpin>),
-            child.stderr.take().map(|pipe| Box::new(pipe) as _),
-        ] {
-            pipe.into_iter().for_each(|pipe| drop(tokio::spawn(output.clone().keep(pipe))));
-        }
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let readers = [
+            stdout.map(|pipe| tokio::spawn(output.clone().keep(pipe))),
+            stderr.map(|pipe| tokio::spawn(output.clone().keep(pipe))),
+        ];
+        let readers = readers.into_iter().flatten().collect();
         let http = http::client(&url, Some(CHECK_TIMEOUT)).map_err(std::io::Error::other)?;
         let group = Group::of(&child);
-        Ok(Gateway { child, group, output, environment, http, url, token: token.into(), is_ready: false })
+        let (token, is_ready) = (token.into(), false);
+        Ok(Gateway { child, group, output, readers, environment, http, url, token, is_ready })
     }
 }
 
@@ -142,11 +149,11 @@ impl Gateway {
         let start = Instant::now();
         while !self.is_ready {
             if !self.is_running() {
-                return Err(self.explain(Failure::retryable("OpenClaw ended before it was ready")));
+                return Err(self.explain(Failure::retryable("OpenClaw ended before it was ready")).await);
             }
             if start.elapsed() > limit {
                 let reason = format!("OpenClaw was not ready within {} s", limit.as_secs());
-                return Err(self.explain(Failure::retryable(reason)));
+                return Err(self.explain(Failure::retryable(reason)).await);
             }
             self.is_ready = self.is_admitting().await;
             if !self.is_ready {
@@ -172,7 +179,11 @@ impl Gateway {
     }
 
     /// The failure with the last output of the process.
-    pub fn explain(&self, failure: Failure) -> Failure {
+    pub async fn explain(&mut self, failure: Failure) -> Failure {
+        if !self.is_running() {
+            // What it wrote last may still be in the pipes. Processes that it has started may hold them open.
+            let _ = timeout(DRAIN_LIMIT, join_all(self.readers.drain(..))).await;
+        }
         let lines = self.output.text();
         Failure { reason: format!("{}; its last output:\n{lines}", failure.reason), ..failure }
     }
