@@ -32,6 +32,17 @@ pub struct Call {
     body: Option<String>,
 }
 
+/// A page as the answer to a call.
+#[derive(Debug)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The text.
+    pub text: String,
+}
+
 /// The answer to a call.
 #[derive(Debug)]
 pub struct Answer {
@@ -58,6 +69,7 @@ impl Api {
                 "user-api" => af_user_api::build(&boot).await,
                 "admin-api" => af_admin_api::build(&boot).await,
                 "stream" => af_stream::build(&boot).await,
+                "console" => af_console::build(&boot).await,
                 _ => continue,
             };
             let built = built.unwrap_or_else(|e| panic!("{} does not start: {e}", function.binary));
@@ -165,13 +177,43 @@ impl Call {
         self.header("content-type", "application/json")
     }
 
+    /// Sets these fields as the body, in the content type of a form.
+    #[must_use]
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.text(&body).header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    /// Sends the call to the routes of `router` instead.
+    #[must_use]
+    pub fn to(self, router: Router) -> Self {
+        Self { router, ..self }
+    }
+
     /// Sends the call.
     ///
     /// # Panics
     /// When the call is no valid HTTP request, the answer is no JSON, or the OpenAPI document does not allow the
     /// answer.
     pub async fn send(self) -> Answer {
-        let mut request = Request::builder().method(&self.method).uri(&self.path);
+        let (method, path) = (self.method.clone(), self.path.clone());
+        let Page { status, headers, text } = self.page().await;
+        let body = match text.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_str(&text).expect("an answer is JSON"),
+        };
+        if let Err(difference) = contract::check(&method, &path, status, &headers, &body) {
+            panic!("{method} {path} → {status}: {difference}\n{body}");
+        }
+        Answer { status, headers, body }
+    }
+
+    /// Sends the call, whose answer is a page.
+    ///
+    /// # Panics
+    /// When the call is no valid HTTP request, or the answer is no text.
+    pub async fn page(self) -> Page {
+        let mut request = Request::builder().method(self.method).uri(&self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
@@ -181,16 +223,8 @@ impl Call {
         let Ok(response) = self.router.oneshot(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, MAX_ANSWER_BYTES).await.expect("an answer has a body");
-        let body = match bytes.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&bytes).expect("an answer is JSON"),
-        };
-        if let Err(difference) =
-            contract::check(&self.method, &self.path, parts.status, &parts.headers, &body)
-        {
-            panic!("{} {} → {}: {difference}\n{body}", self.method, self.path, parts.status);
-        }
-        Answer { status: parts.status, headers: parts.headers, body }
+        let text = String::from_utf8(bytes.to_vec()).expect("an answer is text");
+        Page { status: parts.status, headers: parts.headers, text }
     }
 }
 

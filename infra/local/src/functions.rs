@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::Boot;
+use af_console::DevTools;
 use af_providers::Providers;
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
@@ -75,12 +76,17 @@ impl Boots {
     }
 }
 
-pub(crate) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<Functions> {
+pub(crate) async fn build(
+    template: &Template,
+    boots: &Boots,
+    tools: &Arc<dyn DevTools>,
+) -> anyhow::Result<Functions> {
     let mut functions = Functions::default();
     let mut routes = Vec::new();
     for def in &template.functions {
-        let built =
-            build_one(def, &boots.of(def)).await.with_context(|| format!("function {}", def.logical_id))?;
+        let built = build_one(def, &boots.of(def), tools)
+            .await
+            .with_context(|| format!("function {}", def.logical_id))?;
         for event in &def.events {
             match (event, &built) {
                 (EventDef::HttpApi { method, path }, Built::Http(router)) => {
@@ -115,13 +121,14 @@ pub fn streamed_routes(function: &Router) -> Vec<Route> {
     paths.map(route).collect()
 }
 
-async fn build_one(def: &FunctionDef, boot: &Boot) -> anyhow::Result<Built> {
+async fn build_one(def: &FunctionDef, boot: &Boot, tools: &Arc<dyn DevTools>) -> anyhow::Result<Built> {
     Ok(match def.binary.as_str() {
         "webhook" => Built::Http(af_webhook::build(boot).await?),
         "worker" => Built::Http(af_worker::build(boot).await?),
         "user-api" => Built::Http(af_user_api::build(boot).await?),
         "admin-api" => Built::Http(af_admin_api::build(boot).await?),
         "stream" => Built::Http(af_stream::build(boot).await?),
+        "console" => Built::Http(af_console::build_with(boot, Some(tools.clone()))?),
         "reconcile" => {
             let function = Arc::new(af_reconcile::build(boot).await?);
             Built::Event(EventFunction::new(&def.logical_id, def.timeout, move |event| {

@@ -1,6 +1,7 @@
 //! The stack of `agent-factory dev`: the template, the emulators and the functions in one process.
 
 mod background;
+mod console_tools;
 mod control;
 mod functions;
 mod guard;

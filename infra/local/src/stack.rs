@@ -4,10 +4,11 @@
 //! functions, the listener, and finally the sources of events (streams, schedules, Telegram).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use af_app::App;
 use af_app::telegram::bots::OwnWebhook;
+use af_console::DevTools;
 use af_domain::time::Timestamp;
 use af_emulator_aws::{Credentials, Engine, LocalAws, Objects, Secrets, TableDefinition};
 use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
@@ -33,6 +34,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::background::Background;
+use crate::console_tools::{ConsoleTools, Link};
 use crate::functions::Functions;
 use crate::options::{StackOptions, WorkersOn};
 use crate::polling::UpdatePoller;
@@ -58,6 +60,8 @@ pub struct Stack {
     pub aws_credentials: Credentials,
     /// An admin key.
     pub admin_key: String,
+    /// The link that opens the console once, if the functions run.
+    pub console_link: Option<String>,
     /// The demo agent, its bot and its user, if the options ask for them.
     pub demo: Option<Demo>,
     /// The embedded AWS services.
@@ -78,13 +82,7 @@ impl Stack {
     /// Returns an error if the template, the folder or the port cannot be used.
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
         let (listener, url) = bind(options.port).await?;
-        let parameters = BTreeMap::from([
-            ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
-            ("TelegramApiUrl".to_owned(), options.real_bot.as_ref().map_or(&url, |bot| &bot.api_url).clone()),
-            ("FlyApiUrl".to_owned(), format!("{url}{FLY_API_PATH}")),
-        ]);
-        let template =
-            Template::parse(&options.template, &parameters).context("the template cannot be used")?;
+        let template = template(&options, &url)?;
         let entropy = Arc::new(Entropy::from_os());
         let clock: SharedClock = Arc::new(options.clock.clone());
         let (aws_listener, aws_url) = bind(0).await?;
@@ -106,12 +104,12 @@ impl Stack {
         let fly = fly(&options, &operator).await?;
         seed::provider(&operator, &options).await?;
 
-        let functions =
-            if options.functions { functions::build(&template, &boot).await? } else { Functions::default() };
         let background = Background::default();
+        let tools = console_tools(&options, &telegram, &background, &admin_key, &boot.entropy);
+        let (functions, console) = built(&options, &template, &boot, tools.clone()).await?;
         let control = control::router(options.clock.clone(), background.clone());
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
-        let router = front(functions.gateway, telegram.api()).nest("/_local", control);
+        let router = front(functions.gateway, telegram.api(), console).nest("/_local", control);
         let router = guard::until_closing(router, closing.subscribe());
         let functions_router = router.clone();
         let served = [(listener, router), (aws_listener, aws.endpoint_router())].map(|(listener, router)| {
@@ -121,6 +119,8 @@ impl Stack {
 
         let demo = demo(&options, &operator, &url, &telegram).await?;
         let (demo, webhook) = demo.map_or((None, None), |(demo, webhook)| (Some(demo), webhook));
+        demo.iter().for_each(|demo| tools.demo.set(demo.clone()).expect("the demo is created once"));
+        let console_link = tools.link_from(&url).filter(|_| options.functions);
         let streams = Arc::new(TableStreams(aws.engine().clone()));
         let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
         let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
@@ -136,6 +136,7 @@ impl Stack {
             aws_url,
             aws_credentials,
             admin_key,
+            console_link,
             demo,
             aws,
             clock,
@@ -177,6 +178,31 @@ impl Stack {
             let _ = server.await;
         }
     }
+}
+
+/// The template with the parameters of a stack at `url`.
+fn template(options: &StackOptions, url: &str) -> anyhow::Result<Template> {
+    let telegram = options.real_bot.as_ref().map_or(url, |bot| bot.api_url.as_str());
+    let parameters = BTreeMap::from([
+        ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
+        ("TelegramApiUrl".to_owned(), telegram.to_owned()),
+        ("FlyApiUrl".to_owned(), format!("{url}{FLY_API_PATH}")),
+    ]);
+    Template::parse(&options.template, &parameters).context("the template cannot be used")
+}
+
+/// The functions, if the options ask for them, and the pages of the console that only `dev` has.
+async fn built(
+    options: &StackOptions,
+    template: &Template,
+    boots: &functions::Boots,
+    tools: Arc<dyn DevTools>,
+) -> anyhow::Result<(Functions, Router)> {
+    if !options.functions {
+        return Ok((Functions::default(), Router::new()));
+    }
+    let functions = functions::build(template, boots, &tools).await?;
+    Ok((functions, af_console::dev_pages(&boots.operator(template), tools)?))
 }
 
 /// Creates the demo that the options ask for. That of a real bot has a webhook whose updates are to be fetched.
@@ -263,13 +289,39 @@ async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FlyEmulat
     Ok(fly)
 }
 
-/// Both share one port. The paths of the Bot API, `/bot<token>/…` and `/file/bot<token>/…`, do not overlap with
-/// others. So workers that survive a crash find the Bot API at the URL of the deployment.
-fn front(gateway: Router, bot_api: Router) -> Router {
+/// The tools of the console, with a new link.
+fn console_tools(
+    options: &StackOptions,
+    telegram: &TelegramEmulator,
+    background: &Background,
+    admin_key: &str,
+    entropy: &Entropy,
+) -> Arc<ConsoleTools> {
+    let token = URL_SAFE_NO_PAD.encode(entropy.bytes::<24>());
+    Arc::new(ConsoleTools {
+        telegram: telegram.clone(),
+        clock: options.clock.clone(),
+        background: background.clone(),
+        demo: OnceLock::new(),
+        link: Mutex::new(Some(Link { token, key: admin_key.to_owned().into() })),
+    })
+}
+
+/// All share one port. The paths of the Bot API, `/bot<token>/…` and `/file/bot<token>/…`, do not overlap with
+/// others. So workers that survive a crash find the Bot API at the URL of the deployment. The pages of the console that only
+/// `dev` has are no routes of the template.
+fn front(gateway: Router, bot_api: Router, console: Router) -> Router {
     Router::new().fallback(move |request: Request| {
         let path = request.uri().path();
         let is_bot_api = path.starts_with("/bot") || path.starts_with("/file/bot");
-        let called = if is_bot_api { bot_api.clone() } else { gateway.clone() };
+        let is_of_dev = matches!(path, "/" | "/console/enter") || path.starts_with("/console/phone");
+        let called = if is_bot_api {
+            bot_api.clone()
+        } else if is_of_dev {
+            console.clone()
+        } else {
+            gateway.clone()
+        };
         called.oneshot(request)
     })
 }

@@ -21,7 +21,7 @@ pub use extract::{
 };
 pub use http::StatusCode;
 pub use lambda::lambda;
-pub use problem::{Problem, status};
+pub use problem::{Chain, Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};
 pub use service::{MAX_BODY_BYTES, service};
 pub use trace::{init_tracing, log_filter};

@@ -174,7 +174,7 @@ const fn title(code: Code) -> &'static str {
 }
 
 /// An error and its causes on one line.
-struct Chain<'a>(&'a dyn Error);
+pub struct Chain<'a>(pub &'a dyn Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod api;
+mod console;
 mod contract;
 mod secret_scan;
 mod snapshots;

@@ -143,7 +143,7 @@ impl Dev {
         .await?;
         let announced = folder.home.announce(&stack);
         if let Ok(file) = &announced {
-            welcome(file, folder.home.dir());
+            welcome(file, stack.console_link.as_deref(), folder.home.dir());
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -228,8 +228,11 @@ async fn stop(stack: Stack, workers: Option<LocalProvider>) -> anyhow::Result<()
     first.and(stop_workers().await)
 }
 
-fn welcome(file: &DevFile, dir: &Path) {
+fn welcome(file: &DevFile, console_link: Option<&str>, dir: &Path) {
     output::line(&format!("agent-factory is ready at {}", file.url));
+    if let Some(link) = console_link {
+        output::line(&format!("  open: {link}"));
+    }
     output::line(&format!("  admin key     {}", file.admin_key));
     output::line(&format!("  AWS endpoint  {}", file.aws_endpoint_url));
     output::line(&format!("  AWS key       {} {}", file.aws_access_key_id, file.aws_secret_access_key));

@@ -22,6 +22,7 @@ mod html;
 mod journal;
 mod managed;
 mod params;
+mod phone;
 mod push;
 mod records;
 mod sending;
@@ -44,6 +45,7 @@ use tokio::sync::watch;
 
 pub use faults::Fault;
 pub use files::StoredFile;
+pub use phone::UserText;
 pub use records::{ChatActionRecord, DraftRecord, OutboxMessage, SentKind};
 
 use faults::Faults;

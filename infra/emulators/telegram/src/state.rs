@@ -270,6 +270,11 @@ impl State {
         messages
     }
 
+    /// The updates of a chat with a bot, the newest first.
+    pub fn updates_in(&self, bot: i64, chat: i64) -> impl Iterator<Item = &UpdateRecord> {
+        self.updates.values().rev().filter(move |update| update.bot_id == bot && update.chat_id == chat)
+    }
+
     /// The newest `limit` updates of one bot, or of all, with their outcome, oldest first.
     pub fn shown_updates(&self, bot: Option<i64>, limit: usize) -> Vec<Value> {
         let matching =

@@ -140,11 +140,17 @@ pub(crate) async fn valid_key(app: &App, id: &str) -> Result<Option<ApiKey>> {
 
 /// Whether `secret` is the first admin key, or was it until a moment ago.
 async fn is_first_key(app: &App, secret: &str) -> Result<bool> {
-    let (given, now) = (hash(secret), app.now());
+    let given = hash(secret);
+    has_first_key(app, |hash| bool::from(hash.ct_eq(&given))).await
+}
+
+/// Whether the hash of the first admin key, or of the one that was it until a moment ago, is the one that `is_wanted` accepts.
+pub(crate) async fn has_first_key(app: &App, is_wanted: impl Fn(&[u8; 32]) -> bool) -> Result<bool> {
+    let now = app.now();
     let found = opening_secrets::find_in(app, BOOTSTRAP_KEY_REF, |keys| {
         let is_fresh = keys.rotated_at.is_some_and(|at| now.since(at) < opening_secrets::PREVIOUS_GOOD_FOR);
         let previous = keys.previous.as_ref().filter(|_| is_fresh);
-        let same = |key: &SecretString| bool::from(hash(key.expose_secret()).ct_eq(&given));
+        let same = |key: &SecretString| is_wanted(&hash(key.expose_secret()));
         (same(&keys.current) | previous.is_some_and(same)).then_some(())
     });
     match found.await {
@@ -157,6 +163,12 @@ async fn is_first_key(app: &App, secret: &str) -> Result<bool> {
 /// Whether `id` has the form of a key id. Other ids are not looked up.
 pub(crate) fn is_key_id(id: &str) -> bool {
     (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// The secret part of the key `token`; empty if it is no key.
+pub(crate) fn secret_of(token: &str) -> &str {
+    let parts = token.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+    parts.map_or("", |(_, secret)| secret)
 }
 
 pub(crate) fn hash(secret: &str) -> [u8; 32] {

@@ -8,7 +8,7 @@ use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-use af_domain::worker::{Assignment, MANUAL, Worker, WorkerStatus};
+use af_domain::worker::{Assignment, DrainReason, MANUAL, Worker, WorkerStatus};
 use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
@@ -19,8 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::access::worker_token;
 use crate::agents::bridge;
 use crate::intake::idempotency;
-use crate::pool::provider;
+use crate::pool::outcome::Outcome;
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
+use crate::pool::{lifecycle, provider};
 use crate::settings::policies;
 use crate::{App, AppError};
 
@@ -139,6 +140,11 @@ pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>)
     Ok((workers, unreadable))
 }
 
+/// The number of workers that are not stopped. A pool has at most 1 000 workers.
+pub async fn live_count(app: &App) -> Result<usize, AppError> {
+    Ok(readable(app).await?.0.len())
+}
+
 /// One page of the workers that are not stopped, by id, with the id of its last worker when there are more. A pool has at
 /// most 1 000 workers, so each page reads all rows.
 pub async fn list(
@@ -169,6 +175,20 @@ pub(crate) fn page(
     workers.truncate(limit as usize);
     let next = workers.last().filter(|_| more).map(|w| w.id.to_string());
     (workers, next)
+}
+
+/// Drains a worker: it ends its message, saves its files and stops.
+///
+/// # Errors
+/// 404 when no worker has or had this id, and 409 when it is not active.
+pub async fn drain(app: &App, id: &WorkerId) -> Result<(), AppError> {
+    let policies = policies::in_force(app).await?;
+    if let Outcome::Done = lifecycle::drain(app, id, DrainReason::Operator, &policies).await? {
+        return Ok(());
+    }
+    let status = get(app, id).await?.status;
+    let detail = format!("worker {id} is {status}: only an active worker can be drained");
+    Err(Refusal::new(Code::Conflict, detail).into())
 }
 
 /// One worker, even if it has stopped.

@@ -112,15 +112,26 @@ impl Why {
 /// Returns 404 if the message does not exist.
 pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
     let view = read_models::message(app, id).await?;
-    let policies = policies::for_agent(app, &view.message.agent).await?;
-    let now = app.now();
-    let conversation = match view.message.status {
-        MessageStatus::Queued => app.store.conversation(&view.message.key, true).await?,
-        MessageStatus::Done | MessageStatus::DeadLetter | MessageStatus::Cancelled => {
-            return Ok(Why { status: view.status, ..of_ended(app, &view.message, view.status).await? });
+    match view.message.status {
+        MessageStatus::Queued => {
+            let conversation = app.store.conversation(&view.message.key, true).await?;
+            of_waiting(app, conversation.as_ref(), id).await
         }
-    };
-    let waiting = conversation.as_ref().and_then(|c| Some((c, c.wait_reason(id, now, &policies)?)));
+        MessageStatus::Done | MessageStatus::DeadLetter | MessageStatus::Cancelled => {
+            Ok(Why { status: view.status, ..of_ended(app, &view.message, view.status).await? })
+        }
+    }
+}
+
+/// Explains what the message `id` of `conversation` waits for.
+pub(crate) async fn of_waiting(
+    app: &App,
+    conversation: Option<&Conversation>,
+    id: &MessageId,
+) -> Result<Why, AppError> {
+    let policies = policies::in_force(app).await?;
+    let now = app.now();
+    let waiting = conversation.and_then(|c| Some((c, c.wait_reason(id, now, &policies)?)));
     let Some((conversation, waiting)) = waiting else {
         let lost = "its conversation does not name it: it has just ended, or reconcile will repair it";
         return Ok(Why::new(WaitsFor::Reconcile, lost.to_owned(), None));
@@ -167,7 +178,7 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
 }
 
 /// Explains an ended message, with what became of its reply.
-async fn of_ended(app: &App, message: &Message, status: &str) -> Result<Why, AppError> {
+pub(crate) async fn of_ended(app: &App, message: &Message, status: &str) -> Result<Why, AppError> {
     let Some(delivery) = &message.delivery else {
         return Ok(Why::new(WaitsFor::Nothing, format!("it has ended: {status}"), None));
     };

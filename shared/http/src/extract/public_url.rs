@@ -17,6 +17,12 @@ const MAX_HOST_CHARS: usize = 260;
 pub struct PublicUrl(pub Option<String>);
 
 impl PublicUrl {
+    /// Whether the caller reached a loopback host without TLS, as with `agent-factory dev`.
+    pub fn is_loopback_without_tls(&self) -> bool {
+        let host = self.0.as_deref().and_then(|url| url.strip_prefix("http://"));
+        host.is_some_and(is_loopback)
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         let host = first(headers, "x-forwarded-host").or_else(|| first(headers, HOST.as_str()));
         Self(host.filter(|host| is_host(host)).map(|host| {
@@ -74,6 +80,14 @@ mod tests {
         assert_eq!(of_host("[::1]:8787").as_deref(), Some("http://[::1]:8787"));
         assert_eq!(of_host("api.example.com").as_deref(), Some("https://api.example.com"));
         assert_eq!(of_host("127.0.0.1.example.com").as_deref(), Some("https://127.0.0.1.example.com"));
+    }
+
+    #[test]
+    fn only_a_loopback_host_without_tls_needs_no_secure_cookie() {
+        let without = |url: &str| PublicUrl(Some(url.to_owned())).is_loopback_without_tls();
+        assert!(without("http://127.0.0.1:8787") && without("http://localhost") && without("http://[::1]:1"));
+        assert!(!without("https://127.0.0.1:8787") && !without("http://localhost.example"));
+        assert!(!PublicUrl(None).is_loopback_without_tls());
     }
 
     #[test]

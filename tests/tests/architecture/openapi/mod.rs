@@ -24,8 +24,8 @@ use document::{document, object};
 const DOCUMENT: &str = "docs/openapi.json";
 /// With the value `1`, the test writes the document again.
 const UPDATE: &str = "UPDATE_DOCS";
-/// Routes of another protocol, and routes of files with their own tokens.
-const OTHERS: [&str; 2] = ["/w/", "/f/"];
+/// Routes of another protocol, routes of files with their own tokens, and pages.
+const OTHERS: [&str; 3] = ["/w/", "/f/", "/console"];
 
 fn generated() -> Value {
     let parts = [

@@ -12,11 +12,12 @@ const MEMORY_MB: std::ops::RangeInclusive<u64> = 256..=512;
 const MAX_HTTP_TIMEOUT_S: u64 = 29;
 
 /// Every variable that a function reads, and no other.
-const ENVIRONMENT: [(&str, &[&str]); 8] = [
+const ENVIRONMENT: [(&str, &[&str]); 9] = [
     ("webhook", &["WEBHOOK_PATH_PREFIX"]),
     ("worker", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
     ("user-api", &["BUCKET_NAME", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
     ("stream", &[]),
+    ("console", &["FLY_API_URL"]),
     ("admin-api", &["FLY_API_URL", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
     ("reconcile", &["FLY_API_URL", "PUBLIC_URL", "TELEGRAM_API_URL"]),
     ("effects", &["BUCKET_NAME", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),

@@ -1,0 +1,10 @@
+//! The console function on AWS Lambda.
+
+use af_app::Boot;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_http::Error> {
+    af_http::init_tracing();
+    let router = af_console::build(&Boot::on_lambda().await).await?;
+    lambda_http::run(af_http::lambda(router)).await
+}
