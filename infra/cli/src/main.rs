@@ -140,6 +140,9 @@ enum Command {
     #[command(subcommand, verbatim_doc_comment)]
     Skills(commands::skills::Skills),
     /// Show what each day has used: messages, attempts, tokens and costs
+    ///
+    /// Example: agent-factory usage --scope agent --id support --from 2026-01-01
+    #[command(verbatim_doc_comment)]
     Usage(commands::usage::Usage),
     /// Show and change the configuration
     ///

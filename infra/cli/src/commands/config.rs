@@ -31,7 +31,9 @@ pub enum Config {
     #[command(subcommand, verbatim_doc_comment)]
     Ingress(Document),
     /// The prices of models, by which costs are counted that workers do not report: `prices`
-    #[command(subcommand)]
+    ///
+    /// Example: agent-factory config prices set --file prices.json
+    #[command(subcommand, verbatim_doc_comment)]
     Prices(Document),
     /// The numbers and rules of queue, leases, polls, pool and retention
     ///
