@@ -104,7 +104,7 @@ impl Files {
         at_rest.await;
         let mut skipped = 0;
         let restored = loop {
-            self.folder.empty().await?;
+            self.empty().await?;
             let found = match known.take() {
                 Some(known) => Some(known),
                 None => latest(api, conversation_id).await?,
@@ -134,6 +134,14 @@ impl Files {
         Ok(true)
     }
 
+    /// Empties the folder. A process of its user cannot change the folder from now on until it is given to the user again.
+    async fn empty(&self) -> Result<(), FilesError> {
+        if self.uid.is_some() {
+            self.folder.take_back().await?;
+        }
+        self.folder.empty().await
+    }
+
     /// Restores a snapshot into the empty folder. The folder is empty before each try.
     async fn restore(&self, latest: &LatestSnapshot) -> Result<(), FilesError> {
         let mut backoff = Backoff::new();
@@ -145,7 +153,7 @@ impl Files {
             let error = FilesError::from(error).with_causes();
             tracing::warn!(error, "a restore failed and is repeated");
             sleep(backoff.next()).await;
-            self.folder.empty().await?;
+            self.empty().await?;
         }
         Ok(self.storage.download(latest, self.folder.path()).await?)
     }
@@ -165,7 +173,7 @@ impl Files {
             return outcome;
         }
         // Another worker may own the conversation from now on, so these files become outdated.
-        match self.folder.empty().await {
+        match self.empty().await {
             Ok(()) => outcome,
             Err(error) => {
                 tracing::error!(error = error.with_causes(), "the data folder could not be emptied");

@@ -278,41 +278,6 @@ async fn sigterm_reaches_the_worker_alone_and_the_worker_ends_its_own_processes(
 }
 
 #[tokio::test]
-async fn a_worker_of_an_image_gets_its_own_port_and_keeps_paths_and_the_machines_variables_win() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = r#"echo "$DIR $OPENCLAW_GATEWAY_PORT $OPENCLAW_GATEWAY_URL $SET $KEY""#;
-    let mut ports = Vec::new();
-    for (kind, dir) in [
-        (WorkerKind::Image, "/data/x".into()),
-        (WorkerKind::Reference, folder.path().join("workers/w2/data/x")),
-    ] {
-        let worker = if kind == WorkerKind::Image { "w1" } else { "w2" };
-        let provider = LocalProvider::new(LocalOptions {
-            program: "/bin/sh".into(),
-            args: vec!["-c".to_owned(), script.to_owned()],
-            kind,
-            env: [("SET", "here"), ("KEY", "secret")]
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .into(),
-            data_dir: folder.path().to_owned(),
-            stop_timeout: Duration::from_secs(1),
-        });
-        let deployed = [("DIR", "/data/x"), ("OPENCLAW_GATEWAY_PORT", "18789"), ("SET", "deployed")];
-        let env = deployed.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        provider.spawn(&SpawnSpec { env: env.into_iter().collect(), ..spec(worker) }).await.unwrap();
-        let log = folder.path().join("workers").join(worker).join("worker.log");
-        let line =
-            eventually(async || std::fs::read_to_string(&log).ok().filter(|log| log.ends_with('\n'))).await;
-        let port = line.split(' ').nth(1).unwrap().to_owned();
-        let url = if kind == WorkerKind::Image { format!("http://127.0.0.1:{port}") } else { String::new() };
-        assert_eq!(line, format!("{} {port} {url} here secret\n", PathBuf::from(dir).display()));
-        ports.push(port);
-        assert!(!format!("{provider:?}").contains("secret"));
-    }
-    assert!(ports[0] != "18789" && ports[1] == "18789", "{ports:?}");
-}
-
-#[tokio::test]
 async fn a_worker_that_ignores_sigterm_is_killed_at_the_limit() {
     let fixture =
         Fixture::with_limit("trap '' TERM; echo up; while :; do sleep 60; done", Duration::from_millis(60));

@@ -17,6 +17,7 @@ const SLEEPERS: [(&str, &str); 15] = [
     ("tests/tests/simulation/queue_operations.rs", PAUSED),
     ("tests/tests/simulation/operators.rs", PAUSED),
     ("tests/tests/simulation/people.rs", PAUSED),
+    ("tests/tests/simulation/push.rs", PAUSED),
     ("tests/tests/simulation/reconciler.rs", PAUSED),
     ("tests/tests/simulation/telegram.rs", PAUSED),
     ("tests/tests/simulation/users.rs", PAUSED),

@@ -28,7 +28,6 @@ use tokio::time::{sleep, timeout};
 
 use super::completion::{Answer, Completion, ErrorBody, NoReply, Tokens};
 use super::contract::{Engine, Failure, MAX_REPLY_BYTES, Progress};
-use super::openclaw::MAX_AGENT_SILENCE;
 use super::pictures::pictures;
 use crate::backoff::Backoff;
 use crate::config::OpenAiConfig;
@@ -42,6 +41,8 @@ const MAX_TRIES: usize = 4;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Longest silence before and within an answer: models think for minutes, not for longer.
 const MAX_SILENCE: Duration = Duration::from_secs(180);
+/// The same for an agent, which is silent while its tools work: the longest run of a message by default.
+const MAX_AGENT_SILENCE: Duration = Duration::from_secs(1_800);
 /// How much of a refusal is read, in bytes, and repeated in the error, in characters.
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 const MAX_REFUSAL_CHARS: usize = 300;

@@ -14,7 +14,6 @@ mod gateway;
 mod volume;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -142,6 +141,3 @@ impl Engine for OpenClaw {
         }
     }
 }
-
-/// How long an agent may work without a word: the longest run of a message by default.
-pub const MAX_AGENT_SILENCE: Duration = Duration::from_secs(1_800);

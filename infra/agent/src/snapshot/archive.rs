@@ -4,7 +4,10 @@
 //! links, paths that are too long) is left out with a warning. Unpacking trusts nothing. Every path must stay inside the
 //! folder, and every file must be new. Links are created last, so that nothing is written through one, and a link that
 //! leads outside is removed. The number of entries, their bytes and the bytes of their names are limited, so an archive
-//! needs little memory, however large it claims to be.
+//! needs little memory, and never fills the volume, however large it claims to be.
+//!
+//! The agent's program may have denied itself access to its files. The worker takes this access again, and an archive
+//! gives it to the owner of each file and folder.
 
 mod pack;
 mod unpack;
@@ -14,18 +17,26 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::StatVfs;
+
 pub use pack::pack;
 pub use unpack::unpack;
 
 /// Most entries of an archive: an agent's folder has thousands, a source tree hundreds of thousands.
-const MAX_ENTRIES: usize = 1_000_000;
+const MAX_ENTRIES: u64 = 1_000_000;
 /// Most unpacked bytes of an archive. It is larger than any volume. Gzip can unpack to a thousand times the archive.
 const MAX_UNPACKED_BYTES: u64 = 64 << 30;
+/// Bytes of a block. File systems count in blocks, and an entry counts as one block at least.
+const BLOCK_BYTES: u64 = 4_096;
 /// Longest path of an entry and longest target of a link, in bytes. Linux accepts paths of 4 096 bytes, and the path of
 /// the data folder needs a part of them.
 const MAX_NAME_BYTES: usize = 3_072;
 /// The permission bits that an archive keeps, without set-user-id.
 const KEPT_MODE_BITS: u32 = 0o777;
+/// The permission bits that every folder gets, because the worker must be able to read and to remove its content.
+const FOLDER_MODE_BITS: u32 = 0o700;
+/// The permission bits that every file gets, because the worker must be able to read it.
+const FILE_MODE_BITS: u32 = 0o400;
 /// Most links on the way to a link's target. Linux follows as many.
 const MAX_LINKS: usize = 40;
 
@@ -48,8 +59,10 @@ pub enum ArchiveError {
     #[error("the archive is damaged")]
     Damaged(#[source] io::Error),
     /// The limits are exceeded.
-    #[error("there are more than {MAX_ENTRIES} entries, or more than {max_bytes} bytes")]
+    #[error("there are more than {max_entries} entries, or more than {max_bytes} bytes in whole blocks")]
     TooLarge {
+        /// The limit of the number of entries: that of any archive, or the free inodes of the volume.
+        max_entries: u64,
         /// The limit of the content: that of any archive, or the free bytes of the volume.
         max_bytes: u64,
     },
@@ -72,6 +85,52 @@ impl ArchiveError {
             }
             _ => true,
         }
+    }
+}
+
+/// The largest content of an archive.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    max_entries: u64,
+    max_bytes: u64,
+}
+
+impl Limits {
+    /// The limits of any archive.
+    const ANY: Self = Self { max_entries: MAX_ENTRIES, max_bytes: MAX_UNPACKED_BYTES };
+
+    /// The limits of an archive that is unpacked on this volume.
+    fn of_volume(volume: &StatVfs) -> Self {
+        // A file system without a fixed number of inodes, such as btrfs, states 0 of them.
+        let free_inodes = if volume.f_files == 0 { u64::MAX } else { volume.f_favail };
+        let free_bytes = volume.f_bavail.saturating_mul(volume.f_frsize);
+        Self { max_entries: free_inodes.min(MAX_ENTRIES), max_bytes: free_bytes.min(MAX_UNPACKED_BYTES) }
+    }
+
+    fn too_large(self) -> ArchiveError {
+        ArchiveError::TooLarge { max_entries: self.max_entries, max_bytes: self.max_bytes }
+    }
+}
+
+/// The entries of an archive, and their bytes in whole blocks.
+struct Count {
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Count {
+    fn new(limits: Limits) -> Self {
+        Self { limits, entries: 0, bytes: 0 }
+    }
+
+    /// Counts an entry with `bytes` of content before it is written: a sparse file can be longer than all disks.
+    fn add(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        self.entries += 1;
+        let blocks = bytes.div_ceil(BLOCK_BYTES).max(1);
+        self.bytes = self.bytes.saturating_add(blocks.saturating_mul(BLOCK_BYTES));
+        let is_too_large = self.entries > self.limits.max_entries || self.bytes > self.limits.max_bytes;
+        if is_too_large { Err(self.limits.too_large()) } else { Ok(()) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The folder and its owner file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::process::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 use super::error::FilesError;
@@ -15,6 +16,8 @@ use crate::tree;
 
 /// Largest owner file that is read: a conversation's id has at most some hundred bytes.
 const MAX_OWNER_FILE_BYTES: u64 = 16 * 1024;
+/// The mode of a folder that only its owner can use.
+const CLOSED_MODE: u32 = 0o700;
 
 /// What the folder holds, as its owner file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,22 +113,35 @@ impl Folder {
 
     /// Makes the user `uid` the owner of the folder, but of nothing in it.
     pub async fn give_itself_to(&self, uid: u32) -> Result<(), FilesError> {
-        self.run(move |path| lchown(path, Some(uid), Some(uid))).await
+        self.run(move |path| chown(path, Some(uid), Some(uid))).await
     }
 
-    /// Makes the user `uid` the owner of everything in the folder, and of the folder itself.
+    /// Takes the folder back from the user that it was given to. Until the next `give_to`, no process of this user can
+    /// reach an entry of the folder by its path.
+    pub async fn take_back(&self) -> Result<(), FilesError> {
+        self.run(|path| {
+            // In this order, because an owner can change the mode.
+            chown(path, Some(geteuid().as_raw()), Some(getegid().as_raw()))?;
+            fs::set_permissions(path, Permissions::from_mode(CLOSED_MODE))
+        })
+        .await
+    }
+
+    /// Makes the user `uid` the owner of everything in the folder, and of the folder itself. The folder comes last: a
+    /// process of this user cannot change its entries before, if the folder was taken back.
     pub async fn give_to(&self, uid: u32) -> Result<(), FilesError> {
         self.run(move |path| {
             let mut left = vec![path.to_owned()];
-            while let Some(path) = left.pop() {
-                lchown(&path, Some(uid), Some(uid))?;
-                if fs::symlink_metadata(&path)?.is_dir() {
-                    for entry in fs::read_dir(&path)? {
-                        left.push(entry?.path());
+            while let Some(folder) = left.pop() {
+                for entry in fs::read_dir(folder)? {
+                    let entry = entry?;
+                    lchown(entry.path(), Some(uid), Some(uid))?;
+                    if entry.file_type()?.is_dir() {
+                        left.push(entry.path());
                     }
                 }
             }
-            Ok(())
+            chown(path, Some(uid), Some(uid))
         })
         .await
     }
@@ -135,28 +151,51 @@ impl Folder {
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, FilesError> {
         let path = self.path.clone();
-        let done = tokio::task::spawn_blocking(move || work(&path)).await;
+        let done = tokio::task::spawn_blocking(move || {
+            take_access(&path);
+            work(&path)
+        })
+        .await;
         done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(FilesError::Folder)
+    }
+}
+
+/// Gives the owner all access to the folder, because the program may have denied it.
+fn take_access(path: &Path) {
+    let mode = fs::metadata(path).map(|meta| meta.permissions().mode());
+    if let Ok(mode) = mode
+        && mode & CLOSED_MODE != CLOSED_MODE
+    {
+        // If this fails, the next access states why.
+        let _ = fs::set_permissions(path, Permissions::from_mode(mode | CLOSED_MODE));
     }
 }
 
 fn has_files(mut left: Vec<PathBuf>) -> io::Result<bool> {
     while let Some(path) = left.pop() {
         let meta = match fs::symlink_metadata(&path) {
-            // Folders that are nested deeper than a path is long may hold files.
-            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Ok(true),
+            Err(error) if is_hidden(&error) => return Ok(true),
             meta => meta?,
         };
         if !meta.is_dir() {
             return Ok(true);
         }
         if !is_of_deployment(&path) {
-            for entry in fs::read_dir(&path)? {
+            let entries = match fs::read_dir(&path) {
+                Err(error) if is_hidden(&error) => return Ok(true),
+                entries => entries?,
+            };
+            for entry in entries {
                 left.push(entry?.path());
             }
         }
     }
     Ok(false)
+}
+
+/// Whether the error hides files: folders without access, or nested deeper than a path is long, may hold some.
+fn is_hidden(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidFilename | ErrorKind::PermissionDenied)
 }
 
 /// All entries except the reserved ones.
@@ -201,6 +240,8 @@ fn write_owner_file(path: &Path, contents: &Contents) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[tokio::test]
@@ -226,6 +267,29 @@ mod tests {
         assert!(!folder.has_files().await.unwrap());
         assert_eq!(folder.contents(), Contents::default());
         assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_taken_back_is_closed_until_it_is_given_to_its_user() {
+        if !geteuid().is_root() {
+            return; // Only root can give files to another user.
+        }
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = Folder::open(dir.path().join("data")).await.unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("a")).unwrap();
+        fs::write(path("a/file"), "text").unwrap();
+        std::os::unix::fs::symlink(outside.path(), path("a/link")).unwrap();
+        fs::set_permissions(path(""), Permissions::from_mode(0o777)).unwrap();
+        folder.give_to(65_534).await.unwrap();
+        for name in ["", "a", "a/file", "a/link"] {
+            let meta = fs::symlink_metadata(path(name)).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (65_534, 65_534), "{name}");
+        }
+        assert_eq!(fs::metadata(outside.path()).unwrap().uid(), 0, "a link is given, and not its target");
+        folder.take_back().await.unwrap();
+        let meta = fs::metadata(folder.path()).unwrap();
+        assert_eq!((meta.uid(), meta.mode() & 0o777), (0, 0o700));
     }
 
     #[tokio::test]

@@ -339,6 +339,7 @@ fn failed(doing: &str, error: io::Error) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Scope;
 
     #[test]
     fn a_path_on_the_volume_becomes_a_path_in_the_workers_folder() {
@@ -353,5 +354,40 @@ mod tests {
             assert_eq!(with_local_path(value, "/data", folder), expected);
         }
         assert_eq!(with_local_path("/data", "", folder), "/data", "no volume");
+    }
+
+    #[test]
+    fn an_image_gets_its_own_port_and_keeps_its_paths_and_the_variables_of_this_machine_win() {
+        let deployed = [("DIR", "/data/x"), ("OPENCLAW_GATEWAY_PORT", "18789"), ("SET", "deployed")];
+        let spec = SpawnSpec {
+            scope: Scope {
+                app_name: "local".to_owned(),
+                deployment_id: "test".to_owned(),
+                volume_name: String::new(),
+            },
+            worker_id: WorkerId::parse("w1").unwrap(),
+            image: "local".to_owned(),
+            region: REGION.to_owned(),
+            guest: None,
+            env: deployed.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+            volume: None,
+            volume_path: "/data".to_owned(),
+        };
+        for (kind, dir) in [(WorkerKind::Image, "/data/x"), (WorkerKind::Reference, "/w/data/x")] {
+            let machines = Machines::new(LocalOptions {
+                program: "sh".into(),
+                args: Vec::new(),
+                kind,
+                env: [("SET".to_owned(), "secret".into())].into(),
+                data_dir: "/w".into(),
+                stop_timeout: std::time::Duration::ZERO,
+            });
+            let env = machines.env(&spec, Path::new("/w/data")).unwrap();
+            assert_eq!((&*env["DIR"], &*env["SET"]), (dir.as_ref(), "secret".as_ref()));
+            let has_own_port = env["OPENCLAW_GATEWAY_PORT"] != "18789";
+            assert_eq!(has_own_port, kind == WorkerKind::Image);
+            assert_eq!(env.contains_key("OPENCLAW_GATEWAY_URL"), kind == WorkerKind::Image);
+            assert!(!format!("{machines:?}").contains("secret"));
+        }
     }
 }

@@ -41,7 +41,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("jobId", "01KE3N4AZ0000000000000000A"),
     ("keyId", "01KE3N4AZ0"),
     ("lastRunKey", "scheduled:01KE3N4AZ0000000000000000A:1767225600000"),
-    ("leaseId", "abcdefghijklmnopqrstuvwx23.7.5.1.1767225600000.abc"),
+    ("leaseId", "abcdefghijklmnopqrstuvwx23.7.5.1.1767225600000.0000000000000abc"),
     ("machineId", "3d8d9014f32389"),
     ("messageId", "01KE3N4AZ0000000000000000A"),
     ("messageText", "Where is my parcel?"),

@@ -192,7 +192,9 @@ impl Refusals {
                 call.key(&self.worker)
             };
             let case = format!("with {name} beyond its limit");
-            self.refused(&case, of, call, &[422]).await;
+            // A number of a version is an id: there is no such version.
+            let statuses: &[u16] = if name == "version" { &[404] } else { &[422] };
+            self.refused(&case, of, call, statuses).await;
         }
     }
 }

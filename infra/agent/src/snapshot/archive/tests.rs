@@ -8,6 +8,7 @@ use tar::{EntryType, Header};
 use super::*;
 use crate::snapshot::names::OWNER_FILE;
 
+mod access;
 mod fuzz;
 mod hostile;
 mod sqlite;

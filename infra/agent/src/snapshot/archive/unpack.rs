@@ -12,25 +12,30 @@ use flate2::read::GzDecoder;
 use tar::{Entry, EntryType, PaxExtensions};
 
 use super::{
-    ArchiveError, KEPT_MODE_BITS, MAX_ENTRIES, MAX_NAME_BYTES, MAX_UNPACKED_BYTES, at, resolves_inside,
-    stays_inside,
+    ArchiveError, Count, FILE_MODE_BITS, FOLDER_MODE_BITS, KEPT_MODE_BITS, Limits, MAX_NAME_BYTES, at,
+    resolves_inside, stays_inside,
 };
 use crate::snapshot::names::is_reserved;
 
 /// Most bytes of one extended header. It holds a path, a target and some numbers.
 const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
+/// Most bytes of all extended headers. The longest name and the longest target of each entry have 7 GB.
+const MAX_EXTENSIONS_BYTES: u64 = 8 << 30;
+/// Bytes of a header without its content.
+const HEADER_BYTES: u64 = 512;
 /// Most bytes of the names that are in memory until the end: those of folders and links.
 const MAX_KEPT_NAME_BYTES: usize = 32 << 20;
 /// Latest time of a modification: the end of the year 9999. File systems do not accept all later times.
 const MAX_MODIFIED_SECS: u64 = 253_402_300_799;
-/// The permission bits that every folder gets, because the worker must be able to read and to remove its content.
-const FOLDER_MODE_BITS: u32 = 0o700;
 
 /// Unpacks an archive into `folder`, which must be empty. Reads `from` to its end.
 pub fn unpack(from: &mut impl Read, folder: &Path) -> Result<(), ArchiveError> {
     let volume = rustix::fs::statvfs(folder).map_err(|error| at(folder)(error.into()))?;
-    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
-    let mut unpacker = Unpacker::new(folder, free.min(MAX_UNPACKED_BYTES));
+    unpack_within(Limits::of_volume(&volume), from, folder)
+}
+
+pub(super) fn unpack_within(limits: Limits, from: &mut impl Read, folder: &Path) -> Result<(), ArchiveError> {
+    let mut unpacker = Unpacker::new(folder, limits);
     let mut archive = tar::Archive::new(GzDecoder::new(&mut *from));
     // Raw, because the crate reads long names into memory without a limit.
     for entry in archive.entries().map_err(ArchiveError::Damaged)?.raw(true) {
@@ -50,9 +55,8 @@ struct Extensions {
 
 struct Unpacker<'a> {
     folder: &'a Path,
-    max_bytes: u64,
-    entries: usize,
-    bytes: u64,
+    count: Count,
+    extension_bytes: u64,
     kept_name_bytes: usize,
     next: Extensions,
     folders: Vec<(PathBuf, u32)>,
@@ -61,18 +65,21 @@ struct Unpacker<'a> {
 }
 
 impl<'a> Unpacker<'a> {
-    fn new(folder: &'a Path, max_bytes: u64) -> Self {
-        let (next, folders, links) = (Extensions::default(), Vec::new(), Vec::new());
-        Self { folder, max_bytes, entries: 0, bytes: 0, kept_name_bytes: 0, next, folders, links }
+    fn new(folder: &'a Path, limits: Limits) -> Self {
+        let (count, next) = (Count::new(limits), Extensions::default());
+        let (folders, links) = (Vec::new(), Vec::new());
+        Self { folder, count, extension_bytes: 0, kept_name_bytes: 0, next, folders, links }
     }
 
     fn add(&mut self, mut entry: Entry<'_, impl Read>) -> Result<(), ArchiveError> {
-        self.entries += 1;
-        self.bytes = self.bytes.saturating_add(entry.size());
-        if self.entries > MAX_ENTRIES || self.bytes > self.max_bytes {
-            return Err(self.too_large());
-        }
         let kind = entry.header().entry_type();
+        if is_extension(kind) {
+            let bytes = entry.size().saturating_add(HEADER_BYTES);
+            self.extension_bytes = self.extension_bytes.saturating_add(bytes);
+            if self.extension_bytes > MAX_EXTENSIONS_BYTES {
+                return Err(self.count.limits.too_large());
+            }
+        }
         match kind {
             EntryType::GNULongName => self.next.name = Some(long_name(&mut entry)?),
             EntryType::GNULongLink => self.next.target = Some(long_name(&mut entry)?),
@@ -118,13 +125,15 @@ impl<'a> Unpacker<'a> {
         let mode = entry.header().mode().map_err(ArchiveError::Damaged)? & KEPT_MODE_BITS;
         match kind {
             EntryType::Directory => {
-                fs::create_dir_all(&path).map_err(at(&path))?;
+                self.create_folders(&name)?;
                 self.keep_names(name.as_os_str().len())?;
                 self.folders.push((name, mode | FOLDER_MODE_BITS));
             }
             EntryType::Regular => {
                 let modified = entry.header().mtime().map_err(ArchiveError::Damaged)?;
-                write_new(&mut entry, &path, mode, modified).map_err(at(&path))?;
+                self.count.add(entry.size())?;
+                self.create_parents(&name)?;
+                write_new(&mut entry, &path, mode | FILE_MODE_BITS, modified).map_err(at(&path))?;
             }
             EntryType::Symlink => {
                 let target = match target {
@@ -136,6 +145,7 @@ impl<'a> Unpacker<'a> {
                 if !stays_inside(&name, &target) {
                     return Err(ArchiveError::Outside(name));
                 }
+                self.count.add(0)?;
                 self.keep_names(name.as_os_str().len() + target.as_os_str().len())?;
                 self.links.push((name, target));
             }
@@ -144,28 +154,44 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
+    /// Creates the folder `name` and the folders that it is in. Counts each new one as an entry before it is created.
+    fn create_folders(&mut self, name: &Path) -> Result<(), ArchiveError> {
+        let is_folder = |name: &Path| fs::symlink_metadata(self.folder.join(name)).is_ok_and(|m| m.is_dir());
+        let new: Vec<_> = name.ancestors().take_while(|name| !is_folder(name)).collect();
+        new.iter().try_for_each(|_| self.count.add(0))?;
+        for name in new.into_iter().rev() {
+            let path = self.folder.join(name);
+            fs::create_dir(&path).map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Creates the folders that the entry `name` is in.
+    fn create_parents(&mut self, name: &Path) -> Result<(), ArchiveError> {
+        name.parent().map_or(Ok(()), |parent| self.create_folders(parent))
+    }
+
     fn keep_names(&mut self, bytes: usize) -> Result<(), ArchiveError> {
         // A name in memory also needs its vector's entry.
         self.kept_name_bytes += bytes + size_of::<(PathBuf, PathBuf)>();
-        if self.kept_name_bytes > MAX_KEPT_NAME_BYTES { Err(self.too_large()) } else { Ok(()) }
-    }
-
-    fn too_large(&self) -> ArchiveError {
-        ArchiveError::TooLarge { max_bytes: self.max_bytes }
+        if self.kept_name_bytes > MAX_KEPT_NAME_BYTES { Err(self.count.limits.too_large()) } else { Ok(()) }
     }
 
     /// Creates the links, and sets the modes of folders.
     fn finish(mut self) -> Result<(), ArchiveError> {
-        for (name, target) in &self.links {
+        let mut links = std::mem::take(&mut self.links);
+        // All folders exist before the first link, so that no folder or link is created through a link. A link with
+        // entries has the name of a folder, and cannot be created.
+        for (name, _) in &links {
+            self.create_parents(name)?;
+        }
+        for (name, target) in &links {
             let path = self.folder.join(name);
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).map_err(at(parent))?;
-            }
             symlink(target, &path).map_err(at(&path))?;
         }
         // A link can lead outside through another link. All links exist before the first one is judged.
-        self.links.retain(|(name, _)| !resolves_inside(self.folder, name));
-        for (name, _) in &self.links {
+        links.retain(|(name, _)| !resolves_inside(self.folder, name));
+        for (name, _) in &links {
             tracing::warn!(path = %name.display(), "a link of the snapshot leads outside and is left out");
             fs::remove_file(self.folder.join(name)).map_err(at(name))?;
         }
@@ -180,15 +206,18 @@ impl<'a> Unpacker<'a> {
 }
 
 fn write_new(entry: &mut Entry<'_, impl Read>, path: &Path, mode: u32, modified_secs: u64) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode | 0o200).open(path)?;
     if io::copy(entry, &mut file)? != entry.size() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends within the file"));
     }
     file.set_modified(UNIX_EPOCH + Duration::from_secs(modified_secs.min(MAX_MODIFIED_SECS)))?;
     file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Whether this entry describes the next ones, and creates nothing.
+fn is_extension(kind: EntryType) -> bool {
+    use EntryType::{GNULongLink, GNULongName, XGlobalHeader, XHeader};
+    matches!(kind, GNULongName | GNULongLink | XHeader | XGlobalHeader)
 }
 
 fn long_name(entry: &mut Entry<'_, impl Read>) -> Result<PathBuf, ArchiveError> {

@@ -3,6 +3,8 @@
 use std::io::Read;
 
 use super::*;
+use crate::snapshot::archive::pack::open_inside;
+use crate::snapshot::archive::unpack::unpack_within;
 
 /// Counts the bytes that are read.
 struct Counted<'a>(&'a [u8], usize);
@@ -53,6 +55,32 @@ fn nothing_is_written_through_a_link_of_the_archive() {
     });
     let refused = unpacked(&archive).err().unwrap();
     assert!(refused.is_of_archive() && matches!(refused, ArchiveError::Io(..)), "{refused}");
+}
+
+#[test]
+fn no_folder_and_no_link_is_created_through_a_link_of_the_archive() {
+    let cases: [&[(&str, &str)]; 4] = [
+        &[("p/q/r", "../.."), ("x", "p/q/r/.."), ("x/newdir/evil", "../data/payload")],
+        &[("p/q/r", "../.."), ("p/q/r/evil", "../../..")],
+        &[("x", "p/q"), ("x/l", "l")],
+        &[("x/l", "l"), ("x", "p/q")],
+    ];
+    for links in cases {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        fs::create_dir(&folder).unwrap();
+        let archive = gzipped(|tar| {
+            for (name, target) in links {
+                entry(tar, name, EntryType::Symlink, target);
+            }
+        });
+        let unpacked = unpack(&mut &*archive, &folder);
+        let outside: Vec<_> = fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(outside, ["data"], "{links:?}");
+        assert!(fs::symlink_metadata(folder.join("evil")).is_err(), "{links:?}");
+        let refused = unpacked.expect_err("a link cannot have entries");
+        assert!(refused.is_of_archive(), "{links:?}: {refused}");
+    }
 }
 
 #[test]
@@ -120,6 +148,61 @@ fn more_unpacked_bytes_than_the_volume_has_are_refused_before_they_are_written()
     let refused = unpack(&mut &*archive, folder.path()).err().unwrap();
     assert!(matches!(refused, ArchiveError::TooLarge { .. }) && refused.is_of_archive(), "{refused}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn each_new_file_folder_and_link_counts_as_an_entry_and_a_block_before_it_is_created() {
+    let deep = format!("{}f", "a/".repeat(11));
+    let files = gzipped(|tar| (0..12).for_each(|n| entry(tar, &n.to_string(), EntryType::Regular, "")));
+    let kinds = [(EntryType::Regular, ""), (EntryType::Directory, ""), (EntryType::Symlink, "target")];
+    let deep = kinds.map(|(kind, target)| gzipped(|tar| entry(tar, &deep, kind, target)));
+    for (archive, max_created) in deep.iter().map(|archive| (archive, 0)).chain([(&files, 11)]) {
+        let enough = Limits { max_entries: 12, max_bytes: 12 * BLOCK_BYTES };
+        for limits in [Limits { max_entries: 11, ..enough }, Limits { max_bytes: 11 * BLOCK_BYTES, ..enough }]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let refused = unpack_within(limits, &mut &archive[..], folder.path()).err().unwrap();
+            assert!(matches!(refused, ArchiveError::TooLarge { .. }) && refused.is_of_archive(), "{refused}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), max_created);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        unpack_within(enough, &mut &archive[..], folder.path()).unwrap();
+    }
+}
+
+#[test]
+fn a_packed_folder_with_long_names_needs_no_more_entries_than_the_folder_has() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..5 {
+        fs::write(folder.path().join(format!("{n}{}", "n".repeat(150))), "text").unwrap();
+    }
+    let (archive, back) = (packed(folder.path()), tempfile::tempdir().unwrap());
+    let limits = Limits { max_entries: 5, max_bytes: 5 * BLOCK_BYTES };
+    unpack_within(limits, &mut &archive[..], back.path()).unwrap();
+}
+
+#[test]
+fn the_limits_of_a_volume_are_its_free_inodes_and_bytes() {
+    let mut volume = rustix::fs::statvfs(tempfile::tempdir().unwrap().path()).unwrap();
+    (volume.f_bavail, volume.f_frsize) = (3, 4_096);
+    (volume.f_files, volume.f_favail) = (100, 7);
+    let limits = Limits::of_volume(&volume);
+    assert_eq!((limits.max_entries, limits.max_bytes), (7, 12_288));
+    // A file system without a fixed number of inodes.
+    (volume.f_files, volume.f_favail) = (0, 0);
+    assert_eq!(Limits::of_volume(&volume).max_entries, MAX_ENTRIES);
+}
+
+#[test]
+fn the_content_of_a_file_is_never_read_through_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    fs::write(folder.path().join("a/b/file"), "text").unwrap();
+    symlink("b", folder.path().join("a/folder")).unwrap();
+    symlink("file", folder.path().join("a/b/link")).unwrap();
+    let read = |name: &str| open_inside(folder.path(), Path::new(name)).and_then(io::read_to_string);
+    assert_eq!(read("a/b/file").unwrap(), "text");
+    assert!(read("a/folder/file").is_err() && read("a/b/link").is_err());
 }
 
 #[test]
