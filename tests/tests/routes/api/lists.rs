@@ -152,10 +152,11 @@ async fn every_list_refuses_a_cursor_that_it_has_not_made() {
             let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
             path.replace(&name, parameter["example"].as_str().unwrap())
         });
-        // The list of the whole queue needs a state, and the list of dispatches needs an agent.
+        // The list of the whole queue needs a state, that of dispatches an agent, and that of versions a document.
         let required = match path.as_str() {
             "/v1/queue/messages" => "&status=queued",
             "/v1/push-dispatches" => "&agentKey=support",
+            path if path.ends_with("/document-versions") => "&path=USER.md",
             _ => "",
         };
         for parameter in parameters.iter().filter_map(|p| p["name"].as_str()).filter(|n| n.ends_with("ursor"))

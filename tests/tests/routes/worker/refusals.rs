@@ -90,6 +90,8 @@ async fn call(
         }
         "snapshots/{snapshotId}/finalize" => ("", Some(json!({}))),
         "snapshots/{snapshotId}/fail" | "snapshots/{snapshotId}/skip" => ("", Some(json!({"error": "no"}))),
+        "documents" if *method == Method::GET => ("?path=USER.md&messageId=", None),
+        "documents" => ("", with(json!({"documents": [{"path": "MEMORY.md", "content": "notes"}]}))),
         "media" => ("", Some(json!({"sizeBytes": 1, "sha256": SHA256}))),
         other => panic!("the route {other} needs a line here"),
     };
@@ -99,7 +101,8 @@ async fn call(
         .replace("{snapshotId}", &names.snapshot)
         .replace("{storageId}", &names.file);
     if !query.is_empty() {
-        path = format!("{path}{query}{}", names.conversation);
+        let id = if query.ends_with("messageId=") { &names.message } else { &names.conversation };
+        path = format!("{path}{query}{id}");
     }
     let call = world.api.call(method.clone(), &path);
     let call = match token {
@@ -203,7 +206,7 @@ async fn an_expired_token_gets_a_stop_in_the_control_state_and_is_unauthorized_e
 }
 
 /// Checks the response of a route to a worker that sends an id of another worker.
-fn assert_refused(route: &str, answer: &Answer) {
+fn assert_refused((method, route): &(Method, String), answer: &Answer) {
     match route.strip_prefix(NATIVE).unwrap() {
         // The response has only the worker's own control state.
         "poll" | "claim" | "control" => assert!(answer.body["job"].is_null(), "{route}: {}", answer.body),
@@ -213,6 +216,7 @@ fn assert_refused(route: &str, answer: &Answer) {
         "messages/{messageId}/bundle" | "media/{storageId}" => {
             assert_eq!(answer.problem(), (404, "not_found"))
         }
+        "documents" if *method == Method::GET => assert_eq!(answer.problem(), (404, "not_found")),
         route if route.starts_with("snapshots") => {
             assert_eq!(answer.problem(), (404, "not_found"), "{route}")
         }
@@ -232,10 +236,13 @@ async fn an_object_of_another_worker_gets_the_same_response_as_an_unknown_id() {
         if matches!(route.1.as_str(), "/v1/worker/poll" | "/v1/worker/media" | "/v1/worker/skills") {
             continue; // A poll with a foreign conversation id claims a message of its own; the other two send no id.
         }
-        for (foreign, unknown) in &kinds {
+        // To send documents needs no id but the lease.
+        let sends_documents = route == (Method::PUT, "/v1/worker/documents".to_owned());
+        let kinds = if sends_documents { &kinds[..1] } else { &kinds[..] };
+        for (foreign, unknown) in kinds {
             let token = Some(worker.token.as_str());
             let answer = without_writing(&world, call(&world, token, &route, foreign)).await;
-            assert_refused(&route.1, &answer);
+            assert_refused(&route, &answer);
             let nothing = without_writing(&world, call(&world, token, &route, unknown)).await;
             let shape = |answer: &Answer| match answer.body.get("code") {
                 Some(code) => (answer.status, code.clone()),
@@ -270,7 +277,7 @@ async fn a_stopped_worker_is_refused_on_every_route() {
                 assert_eq!(answer.problem(), (401, "unauthorized"), "{route:?}");
             }
             "snapshots/{snapshotId}/finalize" => assert_eq!(answer.problem(), (409, "stale_snapshot")),
-            _ => assert_refused(&route.1, &answer),
+            _ => assert_refused(&route, &answer),
         }
     }
 }
