@@ -42,11 +42,13 @@ impl Logs {
         let length = log.metadata().with_context(unreadable)?.len();
         log.seek(SeekFrom::Start(length.saturating_sub(MAX_BYTES))).with_context(unreadable)?;
         output::lines_of(&last_lines(&read(&mut log).with_context(unreadable)?, self.lines));
-        while self.follow {
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
             tokio::time::sleep(PAUSE).await;
             output::lines_of(&read(&mut log).with_context(unreadable)?);
         }
-        Ok(())
     }
 }
 
