@@ -3,6 +3,7 @@
 //! `POLL_INTERVAL_MS`, `HEARTBEAT_INTERVAL_MS` and `WORKER_IDLE_TIMEOUT_MS` are not read: in the native contract
 //! every answer says when the next call is due, and the server says when to stop.
 
+mod openclaw;
 mod skills;
 
 use std::path::{Component, Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::bridge::BridgeFallback;
+pub use openclaw::{ModelRef, OpenClawConfig};
 pub use skills::SkillsConfig;
 
 /// Time for a running message after a SIGTERM, when the environment sets none. Fly waits for 300 s. The snapshot needs
@@ -64,6 +66,13 @@ pub enum EngineConfig {
     },
     /// Asks a language model.
     OpenAi(OpenAiConfig),
+    /// Runs OpenClaw on the volume.
+    OpenClaw {
+        /// What to run, and its model.
+        openclaw: OpenClawConfig,
+        /// The data folder.
+        volume: PathBuf,
+    },
 }
 
 /// The language model that answers, and the URL of its API.
@@ -104,7 +113,18 @@ impl Config {
             None | Some("echo") => EngineConfig::Echo,
             Some("command") => EngineConfig::Command { program: required("AGENT_FACTORY_COMMAND")?.into() },
             Some("openai") => EngineConfig::OpenAi(openai_config(get)?),
-            Some(_) => return Err(ConfigError::Invalid("AGENT_FACTORY_ENGINE", "echo, command or openai")),
+            Some("openclaw") => EngineConfig::OpenClaw {
+                openclaw: OpenClawConfig::from_env(&get)?,
+                // OpenClaw runs in a folder of its own, so a relative path would name another one there.
+                volume: std::path::absolute(required("AGENT_FACTORY_DATA_DIR")?)
+                    .map_err(|_| ConfigError::Invalid("AGENT_FACTORY_DATA_DIR", "a folder"))?,
+            },
+            Some(_) => {
+                return Err(ConfigError::Invalid(
+                    "AGENT_FACTORY_ENGINE",
+                    "echo, command, openai or openclaw",
+                ));
+            }
         };
         let data_dir = get("AGENT_FACTORY_DATA_DIR").map(PathBuf::from);
         Ok(Self {
@@ -149,9 +169,18 @@ fn openai_config(get: impl Fn(&str) -> Option<String>) -> Result<OpenAiConfig, C
     let model = get("OPENCLAW_AGENT_MODEL").or_else(|| get("OPENAI_MODEL"));
     Ok(OpenAiConfig {
         base_url: base_url.trim_end_matches('/').to_owned(),
-        model: model.ok_or(ConfigError::Missing("OPENCLAW_AGENT_MODEL"))?,
+        model: model_of(&base_url, model.ok_or(ConfigError::Missing("OPENCLAW_AGENT_MODEL"))?),
         api_key: get("OPENAI_API_KEY").map(SecretString::from),
     })
+}
+
+/// The model's name in the API. OpenAI's own API has names without the provider; others, such as OpenRouter, have names
+/// with one.
+fn model_of(base_url: &str, model: String) -> String {
+    match model.strip_prefix("openai/") {
+        Some(name) if base_url == DEFAULT_OPENAI_URL => name.to_owned(),
+        _ => model,
+    }
 }
 
 /// A variable with a number of milliseconds.
@@ -203,7 +232,7 @@ mod tests {
         assert_eq!(error("AGENT_FACTORY_URL", " "), "environment variable AGENT_FACTORY_URL is missing");
         assert!(error("AGENT_FACTORY_URL", "ftp://x").contains("an http or https URL"));
         assert!(error("AGENT_FACTORY_WORKER_TOKEN", "").contains("AGENT_FACTORY_WORKER_TOKEN is missing"));
-        assert!(error("AGENT_FACTORY_ENGINE", "magic").contains("echo, command or openai"));
+        assert!(error("AGENT_FACTORY_ENGINE", "magic").contains("echo, command, openai or openclaw"));
         assert!(error("AGENT_FACTORY_ENGINE", "openai").contains("OPENCLAW_AGENT_MODEL is missing"));
         assert!(error("AGENT_FACTORY_ENGINE", "command").contains("AGENT_FACTORY_COMMAND is missing"));
         assert!(error("AGENT_FACTORY_SHUTDOWN_MS", "soon").contains("whole number"));

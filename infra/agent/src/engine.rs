@@ -5,6 +5,7 @@ mod completion;
 mod contract;
 mod echo;
 mod openai;
+mod openclaw;
 mod pictures;
 
 use std::sync::Arc;
@@ -21,5 +22,8 @@ pub fn engine_for(config: &Config) -> Result<Arc<dyn Engine>, reqwest::Error> {
         EngineConfig::Echo => Arc::new(echo::Echo),
         EngineConfig::Command { program } => Arc::new(command::Command::new(program.clone(), config)),
         EngineConfig::OpenAi(openai) => Arc::new(openai::OpenAi::new(openai.clone(), &config.url)?),
+        EngineConfig::OpenClaw { openclaw, volume } => {
+            Arc::new(openclaw::OpenClaw::new(openclaw.clone(), volume.clone(), config)?)
+        }
     })
 }

@@ -196,7 +196,7 @@ impl Work<'_> {
     /// Restores the conversation's files if the folder holds others, and then the skills, which the restore removes.
     async fn prepare_data_folder(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let Some(files) = self.files else { return Ok(()) };
-        if files.ensure(self.api, &self.lease.job().conversation_id).await?
+        if files.ensure(self.api, &self.lease.job().conversation_id, self.engine.stop()).await?
             && let Some(skills) = self.skills
         {
             skills.lock().await.reinstall(self.api).await?;

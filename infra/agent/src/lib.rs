@@ -37,7 +37,7 @@ mod tree;
 mod unreported;
 mod worker;
 
-pub use config::{Config, ConfigError, EngineConfig, OpenAiConfig, SkillsConfig};
+pub use config::{Config, ConfigError, EngineConfig, ModelRef, OpenAiConfig, OpenClawConfig, SkillsConfig};
 pub use skills::{BadManifest, SkillsError};
 pub use snapshot::FilesError;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

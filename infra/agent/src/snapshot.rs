@@ -76,18 +76,40 @@ impl Files {
     }
 
     /// Makes sure that the folder holds this conversation's files. Restores them if it does not, and answers whether it
-    /// did.
+    /// did. Before it changes them, it awaits `at_rest`, after which no program uses them. The files of a fresh folder, which
+    /// has belonged to no conversation, stay if there is no snapshot.
     ///
     /// # Errors
     /// When they cannot be restored. Then the folder belongs to no conversation, and the next call tries again.
-    pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
+    pub async fn ensure(
+        &self,
+        api: &Api,
+        conversation_id: &str,
+        at_rest: impl Future<Output = ()>,
+    ) -> Result<bool, FilesError> {
         if self.folder.contents().conversation_id.as_deref() == Some(conversation_id) {
             return Ok(false);
         }
+        let mut known = None;
+        if self.folder.is_fresh() {
+            known = latest(api, conversation_id).await?;
+            if known.is_none() {
+                if let Some(uid) = self.uid {
+                    self.folder.give_itself_to(uid).await?;
+                }
+                self.folder.write_contents(Contents::of(conversation_id, false)).await?;
+                return Ok(false);
+            }
+        }
+        at_rest.await;
         let mut skipped = 0;
         let restored = loop {
             self.empty().await?;
-            let Some(latest) = latest(api, conversation_id).await? else { break false };
+            let found = match known.take() {
+                Some(known) => Some(known),
+                None => latest(api, conversation_id).await?,
+            };
+            let Some(latest) = found else { break false };
             match self.restore(&latest).await {
                 Ok(()) => break true,
                 Err(error) if error.is_of_snapshot() && skipped < MAX_SKIPPED => {
@@ -108,8 +130,7 @@ impl Files {
         if let Some(uid) = self.uid {
             self.folder.give_to(uid).await?;
         }
-        let conversation_id = Some(conversation_id.to_owned());
-        self.folder.write_contents(Contents { conversation_id, restored }).await?;
+        self.folder.write_contents(Contents::of(conversation_id, restored)).await?;
         Ok(true)
     }
 

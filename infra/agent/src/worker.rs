@@ -21,16 +21,14 @@ use crate::skills::{Skills, SkillsError};
 use crate::snapshot::{Files, FilesError, SnapshotOutcome};
 use crate::unreported::Unreported;
 
-/// How long the server may be unreachable before the worker ends. Such a server no longer exists: a `dev` was killed, or
-/// the address has changed. If the deployment still runs, reconcile starts a new worker.
+/// How long the server may be unreachable before the worker ends: a `dev` was killed, or the address has changed. If the
+/// deployment still runs, reconcile starts a new worker.
 pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
 /// Limits of the wait that the server names. They prevent a busy loop, and a worker that does not poll for too long.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
-
 /// How long a poll may wait for a message. A shutdown waits for the answer, so this is shorter than the server allows.
 const MAX_WAIT_MS: u32 = 5_000;
-
 /// Interval of the signs of life while the worker restores or saves files and makes no other call. The server counts a
 /// worker as dead after two minutes without one. It records them once a minute, so the last one may be a minute old when
 /// the work begins.
@@ -164,6 +162,7 @@ impl Worker {
         let mut backoff = Backoff::new();
         let mut release = None;
         self.update_skills(true).await?;
+        self.engine.warm_up().await;
         while self.shutdown.borrow().is_none() {
             let asked_at = Instant::now();
             let next = match self.poll(release).await {
@@ -202,7 +201,8 @@ impl Worker {
     /// first message tries again.
     async fn restore_at_start(&self) {
         if let (Some(files), Some(conversation_id)) = (&self.files, &self.conversation_id)
-            && let Err(error) = self.with_signs_of_life(files.ensure(&self.api, conversation_id)).await
+            && let Err(error) =
+                self.with_signs_of_life(files.ensure(&self.api, conversation_id, self.engine.stop())).await
         {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(worker_id = self.worker_id, error, "the files could not be restored at the start");
@@ -225,13 +225,16 @@ impl Worker {
         }
     }
 
-    /// Takes a snapshot of the files, so that the conversation may be released. `None` when that failed: then the
-    /// conversation must not be released.
+    /// Takes a snapshot of the files, so that the conversation may be released; not if it answers `None`.
     async fn prepare_release(&self, reason: &'static str) -> Option<Release> {
-        let outcome = match &self.files {
-            Some(files) => self.with_signs_of_life(files.take_snapshot(&self.api, reason)).await,
-            None => SnapshotOutcome::NothingToKeep,
+        let save = async {
+            self.engine.stop().await;
+            match &self.files {
+                Some(files) => files.take_snapshot(&self.api, reason).await,
+                None => SnapshotOutcome::NothingToKeep,
+            }
         };
+        let outcome = self.with_signs_of_life(save).await;
         match outcome {
             SnapshotOutcome::Taken => Some(Release { discard: false }),
             SnapshotOutcome::NothingToKeep => Some(Release { discard: true }),
@@ -310,10 +313,8 @@ impl Worker {
         let Some(job) = answer.job else {
             self.next_lease_is_new = true;
             if answer.control.should_stop {
-                tracing::info!(
-                    reasons = answer.control.reasons.join(","),
-                    "the server tells this worker to stop"
-                );
+                let reasons = answer.control.reasons.join(",");
+                tracing::info!(reasons, "the server tells this worker to stop");
                 return Ok(Next::Stop);
             }
             // After a release the worker owns no conversation, so it ignores `switch` in the answer.
@@ -361,11 +362,8 @@ impl Worker {
     /// When no later poll can succeed.
     fn wait_after_failed_poll(&mut self, error: ApiError, backoff: Duration) -> Result<Duration, AgentError> {
         if std::mem::replace(&mut self.next_lease_is_new, false) {
-            tracing::warn!(
-                worker_id = self.worker_id,
-                error = &error as &dyn std::error::Error,
-                "polls fail"
-            );
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(worker_id = self.worker_id, error, "polls fail");
         }
         let wait = error.retry_in(backoff);
         match (error, wait) {

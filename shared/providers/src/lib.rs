@@ -50,7 +50,7 @@ pub use config::{PoolConfig, PoolSettings};
 pub use error::ProviderError;
 pub use fly::{FLY_TOKEN_REF, FlyConfig, FlyProvider};
 pub use kinds::ProviderConfig;
-pub use local::{LocalConfig, LocalOptions, LocalProvider, MACHINE_MARK_ENV};
+pub use local::{LocalConfig, LocalOptions, LocalProvider, MACHINE_MARK_ENV, WorkerKind};
 pub use machine::{
     Guest, Inventory, Machine, MachineRef, MachineState, Scope, SpawnEnv, SpawnSpec, Survey, Volume,
     VolumeRef, VolumeSpec,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use af_domain::ids::WorkerId;
 use af_providers::{
     LocalOptions, LocalProvider, Machine, MachineState, Provider, ProviderError, Scope, SpawnSpec,
-    StopOutcome, Teardown,
+    StopOutcome, Teardown, WorkerKind,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -44,6 +44,8 @@ impl Fixture {
         LocalProvider::new(LocalOptions {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
+            kind: WorkerKind::Reference,
+            env: Default::default(),
             data_dir: folder.path().to_owned(),
             stop_timeout,
         })
@@ -264,6 +266,18 @@ async fn stop_sends_sigterm_and_leaves_the_volume() {
 }
 
 #[tokio::test]
+async fn sigterm_reaches_the_worker_alone_and_the_worker_ends_its_own_processes() {
+    let fixture = Fixture::new(
+        r#"sh -c 'trap "echo signalled" TERM; trap "exit 0" USR1; echo up; while :; do sleep 0.05; done' & child=$!
+        trap 'kill -USR1 $child; wait $child; echo ended; exit 0' TERM; wait"#,
+    );
+    let machine = fixture.spawn().await.machine;
+    fixture.first_line().await;
+    assert_eq!(fixture.provider.stop(&machine).await.unwrap(), StopOutcome::Stopped);
+    assert_eq!(fixture.log(), "up\nended\n");
+}
+
+#[tokio::test]
 async fn a_worker_that_ignores_sigterm_is_killed_at_the_limit() {
     let fixture =
         Fixture::with_limit("trap '' TERM; echo up; while :; do sleep 60; done", Duration::from_millis(60));
@@ -333,6 +347,8 @@ async fn a_missing_program_is_refused_and_leaves_no_machine() {
     let provider = LocalProvider::new(LocalOptions {
         program: folder.path().join("no-such-program"),
         args: Vec::new(),
+        kind: WorkerKind::Reference,
+        env: Default::default(),
         data_dir: folder.path().to_owned(),
         stop_timeout: Duration::from_secs(1),
     });

@@ -6,8 +6,9 @@ use crate::tokens::{self, Token};
 use af_tests::workspace::{File, Violation, Workspace};
 
 /// Test files that may wait in real time, each with its reason. All other tests advance the virtual clock.
-const SLEEPERS: [(&str, &str); 15] = [
+const SLEEPERS: [(&str, &str); 16] = [
     ("infra/agent/tests/agent/command.rs", "runs real commands and polls the processes that they started"),
+    ("infra/agent/tests/agent/openclaw.rs", "runs real processes, and waits for the port that one announces"),
     ("infra/cli/tests/dev/support.rs", "runs the real program and its workers, and polls their state"),
     ("shared/providers/tests/local.rs", "runs real processes, which no virtual clock controls"),
     ("tests/tests/simulation/bindings.rs", PAUSED),

@@ -28,6 +28,8 @@ pub fn provider(folder: &Path) -> LocalProvider {
     LocalProvider::new(LocalOptions {
         program: PROGRAM.0.into(),
         args: vec![PROGRAM.1.to_owned()],
+        kind: af_providers::WorkerKind::Reference,
+        env: Default::default(),
         data_dir: folder.to_owned(),
         stop_timeout: Duration::from_secs(10),
     })

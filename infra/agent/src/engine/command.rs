@@ -30,7 +30,7 @@ const CHUNK_BYTES: usize = 8 * 1024;
 /// group may hold them open without end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// Variables that give access: the worker's token, a URL that contains it, and the key of an operator.
-const NOT_INHERITED: [&str; 3] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL", "AGENT_FACTORY_API_KEY"];
+pub const NOT_INHERITED: [&str; 3] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL", "AGENT_FACTORY_API_KEY"];
 
 /// The engine.
 pub struct Command {
@@ -141,10 +141,10 @@ async fn wait<T>(
 }
 
 /// The program's process group, which is killed on drop. It is not an error when the group has already ended.
-struct Group(Option<Pid>);
+pub struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub fn of(child: &Child) -> Self {
         Self(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 }
@@ -155,7 +155,7 @@ impl Drop for Group {
             && let Err(error) = rustix::process::kill_process_group(pid, Signal::KILL)
             && error != rustix::io::Errno::SRCH
         {
-            tracing::warn!(%error, "the command's process group could not be killed");
+            tracing::warn!(%error, "a process group could not be killed");
         }
     }
 }
@@ -211,7 +211,7 @@ async fn read_end(mut stderr: impl AsyncRead + Unpin, end: &mut Vec<u8>) -> Resu
     }
 }
 
-fn last_lines(bytes: &[u8]) -> String {
+pub fn last_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<_> = text.trim().lines().collect();
     lines[lines.len().saturating_sub(MAX_STDERR_LINES)..].join("\n")

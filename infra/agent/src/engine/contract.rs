@@ -13,8 +13,8 @@ pub const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Longest progress line in characters. A heartbeat carries it, and nothing stores it permanently.
 const MAX_PROGRESS_CHARS: usize = 500;
 
-/// An engine. Its future is dropped when the lease is lost or the message is cancelled. Everything that the engine
-/// started must end with the future.
+/// An engine. The future of an answer is dropped when the lease is lost or the message is cancelled. Everything that works
+/// on the message must end with the future.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Answers the message in `bundle`. A blank text means that there is no reply.
@@ -22,6 +22,12 @@ pub trait Engine: Send + Sync {
 
     /// The markup of its replies: `plain`, `html` or `markdown`.
     fn format(&self) -> &'static str;
+
+    /// Starts what the engine keeps running between messages, without waiting for it.
+    async fn warm_up(&self) {}
+
+    /// Ends what the engine keeps running between messages. Afterwards no process of it uses the data folder.
+    async fn stop(&self) {}
 }
 
 /// Why a message has no reply.

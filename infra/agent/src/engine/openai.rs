@@ -7,6 +7,9 @@
 //! most [`MAX_TRIES`] times in all, after the time that the server names or after a backoff. The partial reply is
 //! discarded. An answer without a reply ([`NoReply`]) fails the attempt. A permanent refusal (a wrong key, an unknown model) fails the message at once. No error contains the key.
 //! Pictures are part of the request. If the model refuses a request with pictures, it is repeated without them.
+//!
+//! **An agent's gateway** offers the same API and keeps the conversation itself. So it gets only the message, and no request
+//! twice: a repetition would be one more message of its conversation. It is silent while its tools work.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,6 +41,8 @@ const MAX_TRIES: usize = 4;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Longest silence before and within an answer: models think for minutes, not for longer.
 const MAX_SILENCE: Duration = Duration::from_secs(180);
+/// The same for an agent, which is silent while its tools work: the longest run of a message by default.
+const MAX_AGENT_SILENCE: Duration = Duration::from_secs(1_800);
 /// How much of a refusal is read, in bytes, and repeated in the error, in characters.
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 const MAX_REFUSAL_CHARS: usize = 300;
@@ -57,6 +62,28 @@ pub struct OpenAi {
     config: OpenAiConfig,
     /// Whether the server must not be asked for the count of tokens in a stream, because it has refused such a request.
     counts_no_tokens: AtomicBool,
+    server: Server,
+}
+
+/// Who keeps the conversation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// A model, which gets the history with each message.
+    Model,
+    /// The gateway of an agent.
+    Agent,
+}
+
+impl Server {
+    /// Most requests for one attempt.
+    fn max_tries(self) -> usize {
+        if self == Self::Model { MAX_TRIES } else { 1 }
+    }
+
+    /// Longest silence before and within an answer.
+    fn max_silence(self) -> Duration {
+        if self == Self::Model { MAX_SILENCE } else { MAX_AGENT_SILENCE }
+    }
 }
 
 /// Why a request has no reply.
@@ -98,7 +125,13 @@ impl OpenAi {
             links: http::link_client(factory_url)?,
             config,
             counts_no_tokens: AtomicBool::new(false),
+            server: Server::Model,
         })
+    }
+
+    /// The same for the gateway of an agent, which keeps the conversation itself.
+    pub fn gateway(config: OpenAiConfig, factory_url: &str) -> Result<Self, reqwest::Error> {
+        Ok(Self { server: Server::Agent, ..Self::new(config, factory_url)? })
     }
 
     async fn ask(
@@ -107,7 +140,11 @@ impl OpenAi {
         pictures: &[Value],
         progress: &Progress,
     ) -> Result<String, Failed> {
-        let messages = messages(bundle, pictures);
+        let mut messages = messages(bundle, pictures);
+        if self.server == Server::Agent {
+            messages.drain(..messages.len().saturating_sub(1));
+        }
+        let max_silence = self.server.max_silence();
         // Servers use `user` to limit abuse. The hash tells them which requests belong together, and nothing else.
         let conversation_id = bundle.raw["conversationId"].as_str().unwrap_or_default();
         let user = HEXLOWER.encode(&Sha256::digest(conversation_id));
@@ -120,7 +157,7 @@ impl OpenAi {
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key.expose_secret());
         }
-        let response = timeout(MAX_SILENCE, request.send())
+        let response = timeout(max_silence, request.send())
             .await
             .map_err(|_| Failed::transient("the model's server did not answer"))?
             .map_err(|error| {
@@ -133,9 +170,9 @@ impl OpenAi {
             response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let mut answer = Answer::default();
         let received = if kind.starts_with("text/event-stream") {
-            streamed(response, &mut answer, progress).await
+            streamed(response, &mut answer, progress, max_silence).await
         } else {
-            whole(response, &mut answer).await
+            whole(response, &mut answer, max_silence).await
         };
         // An answer without a reply has used tokens, too.
         if let Some(tokens) = answer.tokens {
@@ -225,7 +262,7 @@ impl Engine for OpenAi {
                 Err(Failed::Transient { reason, retry_after }) => {
                     let reason = self.without_key(&reason);
                     let wait = retry_after.unwrap_or_else(|| backoff.next());
-                    if tries == MAX_TRIES || wait > MAX_RETRY_AFTER {
+                    if tries == self.server.max_tries() || wait > MAX_RETRY_AFTER {
                         return Err(Failure { retry_after, ..Failure::retryable(reason) });
                     }
                     (reason, wait)
@@ -271,10 +308,15 @@ fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
     messages
 }
 
-async fn streamed(response: Response, answer: &mut Answer, progress: &Progress) -> Result<(), Failed> {
+async fn streamed(
+    response: Response,
+    answer: &mut Answer,
+    progress: &Progress,
+    max_silence: Duration,
+) -> Result<(), Failed> {
     let mut events = Box::pin(events(response));
     loop {
-        let next = timeout(MAX_SILENCE, events.next()).await;
+        let next = timeout(max_silence, events.next()).await;
         let event =
             match next.map_err(|_| Failed::transient("the model's server fell silent in its answer"))? {
                 Some(Ok(event)) if event.data == DONE => return Ok(()),
@@ -310,8 +352,8 @@ fn events(response: Response) -> impl Stream<Item = Result<Event, EventStreamErr
     bounded.eventsource()
 }
 
-async fn whole(response: Response, answer: &mut Answer) -> Result<(), Failed> {
-    let body = timeout(MAX_SILENCE, http::read_start(response, 4 * MAX_REPLY_BYTES)).await;
+async fn whole(response: Response, answer: &mut Answer, max_silence: Duration) -> Result<(), Failed> {
+    let body = timeout(max_silence, http::read_start(response, 4 * MAX_REPLY_BYTES)).await;
     let body = body.map_err(|_| Failed::transient("the model's server fell silent in its answer"))?;
     let completion = serde_json::from_slice(&body).map_err(|_| {
         Failed::transient("the model's server answered with a body that is not a chat completion")

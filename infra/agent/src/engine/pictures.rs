@@ -34,7 +34,8 @@ pub async fn pictures(client: &Client, bundle: &ReceivedBundle) -> Vec<Value> {
     parts
 }
 
-async fn load(client: &Client, url: &str, max_bytes: usize) -> Result<Vec<u8>, String> {
+/// Loads the file at a download link.
+pub async fn load(client: &Client, url: &str, max_bytes: usize) -> Result<Vec<u8>, String> {
     // The URL gives access to the file, so no error has it.
     let without_url = |error: reqwest::Error| error.without_url().to_string();
     let response = client.get(url).send().await.map_err(without_url)?;

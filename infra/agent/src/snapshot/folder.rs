@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{getegid, geteuid};
@@ -29,17 +30,25 @@ pub struct Contents {
     pub restored: bool,
 }
 
+impl Contents {
+    /// The files of a conversation.
+    pub fn of(conversation_id: &str, restored: bool) -> Self {
+        Self { conversation_id: Some(conversation_id.to_owned()), restored }
+    }
+}
+
 /// A folder with its owner file.
 pub struct Folder {
     path: PathBuf,
     /// What the owner file says. It is read only once, because programs can write in the folder and must not change it.
     contents: Mutex<Contents>,
+    fresh: AtomicBool,
 }
 
 impl Folder {
     /// Opens an empty folder, or one that already has an owner file.
     pub async fn open(path: PathBuf) -> Result<Self, FilesError> {
-        let folder = Self { path, contents: Mutex::default() };
+        let folder = Self { path, contents: Mutex::default(), fresh: AtomicBool::new(false) };
         let contents = folder
             .run(|path| {
                 fs::create_dir_all(path)?;
@@ -54,7 +63,9 @@ impl Folder {
             })
             .await?
             .ok_or_else(|| FilesError::NotAWorkersFolder(folder.path.clone()))?;
+        let is_fresh = contents.conversation_id.is_none() && !folder.has_files().await?;
         folder.remember(contents);
+        folder.fresh.store(is_fresh, Ordering::Relaxed);
         Ok(folder)
     }
 
@@ -67,7 +78,14 @@ impl Folder {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the folder was empty when this process opened it, and has belonged to no conversation since. Then its files
+    /// belong to the deployment and to the engine.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
     fn remember(&self, contents: Contents) {
+        self.fresh.store(false, Ordering::Relaxed);
         *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
     }
 
@@ -91,6 +109,11 @@ impl Folder {
             entries(path)?.iter().try_for_each(|entry| tree::remove(path, entry))
         })
         .await
+    }
+
+    /// Makes the user `uid` the owner of the folder, but of nothing in it.
+    pub async fn give_itself_to(&self, uid: u32) -> Result<(), FilesError> {
+        self.run(move |path| chown(path, Some(uid), Some(uid))).await
     }
 
     /// Takes the folder back from the user that it was given to. Until the next `give_to`, no process of this user can

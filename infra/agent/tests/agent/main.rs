@@ -7,6 +7,7 @@ mod documents;
 mod files;
 mod once;
 mod openai;
+mod openclaw;
 mod server;
 mod skills;
 mod support;

@@ -8,10 +8,7 @@ use crate::api::{Answer, Api};
 use crate::output;
 
 /// What to show.
-///
-/// Example: agent-factory usage --scope agent --id support --from 2026-01-01
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct Usage {
     /// deployment, agent or user
     #[arg(long, default_value = "deployment")]

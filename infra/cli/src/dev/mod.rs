@@ -2,8 +2,9 @@
 
 mod clock;
 mod real_bot;
+mod worker_env;
+mod workers;
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::output;
 use crate::target::{DATA_DIR, Target};
+use workers::Workers;
 
 /// The template as it was when this program was built, for a machine that has only the program.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -60,9 +62,8 @@ pub struct Dev {
     /// Only the AWS endpoint and the emulators, for functions that run alone
     #[arg(long)]
     no_functions: bool,
-    /// Program that answers messages (bundle as JSON on standard input, reply on standard output) instead of an echo
-    #[arg(long, value_name = "PROGRAM")]
-    agent_command: Option<PathBuf>,
+    #[command(flatten)]
+    workers: workers::WorkerArgs,
     /// A real bot for the agent `demo`: the file has the token that BotFather has issued. Its updates are fetched, so that no
     /// public address is needed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_demo", "no_functions"])]
@@ -124,7 +125,8 @@ impl Dev {
             Some(dir) => VirtualClock::kept_in(dir)?,
             None => VirtualClock::running(Default::default()),
         };
-        let workers = self.workers(folder.home.dir())?;
+        let chosen = self.workers.choose(folder.kept_in.as_deref())?;
+        let workers = self.local_provider(folder.home.dir(), &chosen)?;
         let stack = Stack::start(StackOptions {
             template: self.template()?,
             data_dir: folder.kept_in.clone(),
@@ -133,7 +135,7 @@ impl Dev {
             // Also with Fly: workers of an earlier start may still be there to be taken down.
             providers: providers(workers.clone()),
             workers_on: self.workers_on(workers.clone()),
-            worker_env: self.worker_env()?,
+            worker_env: chosen.shown_env,
             functions: !self.no_functions,
             demo: !self.no_demo,
             real_bot,
@@ -169,15 +171,16 @@ impl Dev {
         Ok(RunFolder { kept_in: None, home, _temporary: temporary })
     }
 
-    fn workers(&self, dir: &Path) -> anyhow::Result<Option<LocalProvider>> {
+    fn local_provider(&self, dir: &Path, chosen: &Workers) -> anyhow::Result<Option<LocalProvider>> {
         if self.no_workers {
             return Ok(None);
         }
-        let program = std::env::current_exe().context("this program cannot find itself to start workers")?;
         let data_dir = std::path::absolute(dir)?;
         let options = LocalOptions {
-            program,
-            args: vec!["worker".to_owned()],
+            program: chosen.program.clone(),
+            args: chosen.args.clone(),
+            kind: chosen.kind,
+            env: chosen.secret_env.clone(),
             data_dir,
             stop_timeout: WORKER_STOP_TIMEOUT,
         };
@@ -191,21 +194,6 @@ impl Dev {
                 WorkersOn::Fly { runner: workers.map(|w| Arc::new(MachineProcesses(w)) as _) }
             }
         }
-    }
-
-    /// The environment of every worker in addition to the deployment's: the engine that it runs.
-    fn worker_env(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        let Some(program) = &self.agent_command else {
-            return Ok(BTreeMap::from([("AGENT_FACTORY_ENGINE".to_owned(), "echo".to_owned())]));
-        };
-        let program = std::path::absolute(program)?;
-        anyhow::ensure!(program.exists(), "--agent-command: {} does not exist", program.display());
-        Ok(BTreeMap::from([
-            ("AGENT_FACTORY_ENGINE".to_owned(), "command".to_owned()),
-            ("AGENT_FACTORY_COMMAND".to_owned(), program.display().to_string()),
-            // The program is the developer's own, and its files are in the developer's folders.
-            ("AGENT_FACTORY_COMMAND_UID".to_owned(), rustix::process::geteuid().as_raw().to_string()),
-        ]))
     }
 
     fn template(&self) -> anyhow::Result<String> {

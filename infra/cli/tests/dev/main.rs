@@ -13,6 +13,7 @@ mod idle;
 mod latency;
 mod managed_bots;
 mod message_order;
+mod model;
 mod operator;
 mod outbox;
 mod pairing;

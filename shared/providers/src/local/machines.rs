@@ -1,6 +1,6 @@
 //! The steps on machines, all synchronous: folders and the process table, under one lock.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use af_domain::ids::WorkerId;
 use rustix::process::Signal;
+use secrecy::ExposeSecret;
 
 use super::home::{Home, Life, Locked, Record};
-use super::options::LocalOptions;
+use super::options::{LocalOptions, WorkerKind};
 use super::process::{self, ProcessId, Processes, Start};
 use crate::error::ProviderError;
 use crate::machine::{Machine, MachineRef, MachineState, SpawnSpec, Volume, VolumeRef};
@@ -145,11 +146,7 @@ impl Machines {
         let start = Start {
             program: &self.options.program,
             args: &self.options.args,
-            env: spec
-                .env
-                .iter()
-                .map(|(name, value)| (name, with_local_path(value, &spec.volume_path, &volume)))
-                .collect(),
+            env: self.env(spec, &volume)?,
             mark: &self.home.mark(worker),
             data: &volume,
             log: self.home.open_log(worker).map_err(|e| failed("open the worker's log", e))?,
@@ -170,6 +167,24 @@ impl Machines {
         process::reap(child, move |status| this.record_end(&reaped, process, status.code()))
             .map_err(|e| failed("start the thread that waits for the worker", e))?;
         written.map(|()| record)
+    }
+
+    /// The variables of a worker: those of the deployment, then those of this machine.
+    fn env(&self, spec: &SpawnSpec, volume: &Path) -> ProviderResult<BTreeMap<String, OsString>> {
+        let is_image = self.options.kind == WorkerKind::Image;
+        let mounted_at = if is_image { "" } else { &spec.volume_path };
+        let deployed = spec.env.iter();
+        let mut env: BTreeMap<String, OsString> = deployed
+            .map(|(name, value)| (name.to_owned(), with_local_path(value, mounted_at, volume)))
+            .collect();
+        if is_image {
+            let port = process::free_port().map_err(|e| failed("find a free port", e))?;
+            env.insert("OPENCLAW_GATEWAY_PORT".to_owned(), port.to_string().into());
+            env.insert("OPENCLAW_GATEWAY_URL".to_owned(), format!("http://127.0.0.1:{port}").into());
+        }
+        let own = self.options.env.iter();
+        env.extend(own.map(|(name, value)| (name.clone(), OsString::from(value.expose_secret()))));
+        Ok(env)
     }
 
     /// Called by the thread that waits for the process. Does nothing when the record is gone or names another process.
@@ -252,7 +267,8 @@ impl Machines {
         self.home.remove_record(worker, &locked).map_err(|e| failed("remove the machine's record", e))
     }
 
-    /// Sends SIGTERM, unless this process has sent it before.
+    /// Sends SIGTERM to the worker, unless this process has sent it before. The worker decides when the processes that it has
+    /// started end: they may work on its message.
     pub fn request_stop(&self, worker: &WorkerId) -> ProviderResult<StopRequest> {
         let locked = self.lock()?;
         let mut record = self.resolved(worker, &locked)?;
@@ -264,9 +280,9 @@ impl Machines {
         }
         // Written first, so that a process that ends at once counts as one that was asked to stop.
         record.life = Life::Stopping(process);
-        let sent = self.write(worker, &record, &locked).and_then(|()| {
-            process::signal_group(process, Signal::TERM).map_err(|e| failed("send SIGTERM", e))
-        });
+        let sent = self
+            .write(worker, &record, &locked)
+            .and_then(|()| process::signal(process, Signal::TERM).map_err(|e| failed("send SIGTERM", e)));
         if sent.is_err() {
             self.forget_stop(worker);
         }
@@ -292,7 +308,7 @@ impl Machines {
         }
         let marked = Processes::all().marked(&self.home.mark(worker));
         for process in &marked {
-            process::kill(*process).map_err(|e| failed("send SIGKILL", e))?;
+            process::signal(*process, Signal::KILL).map_err(|e| failed("send SIGKILL", e))?;
         }
         Ok(marked.len() + usize::from(own.is_some()))
     }
@@ -323,6 +339,7 @@ fn failed(doing: &str, error: io::Error) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Scope;
 
     #[test]
     fn a_path_on_the_volume_becomes_a_path_in_the_workers_folder() {
@@ -337,5 +354,40 @@ mod tests {
             assert_eq!(with_local_path(value, "/data", folder), expected);
         }
         assert_eq!(with_local_path("/data", "", folder), "/data", "no volume");
+    }
+
+    #[test]
+    fn an_image_gets_its_own_port_and_keeps_its_paths_and_the_variables_of_this_machine_win() {
+        let deployed = [("DIR", "/data/x"), ("OPENCLAW_GATEWAY_PORT", "18789"), ("SET", "deployed")];
+        let spec = SpawnSpec {
+            scope: Scope {
+                app_name: "local".to_owned(),
+                deployment_id: "test".to_owned(),
+                volume_name: String::new(),
+            },
+            worker_id: WorkerId::parse("w1").unwrap(),
+            image: "local".to_owned(),
+            region: REGION.to_owned(),
+            guest: None,
+            env: deployed.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+            volume: None,
+            volume_path: "/data".to_owned(),
+        };
+        for (kind, dir) in [(WorkerKind::Image, "/data/x"), (WorkerKind::Reference, "/w/data/x")] {
+            let machines = Machines::new(LocalOptions {
+                program: "sh".into(),
+                args: Vec::new(),
+                kind,
+                env: [("SET".to_owned(), "secret".into())].into(),
+                data_dir: "/w".into(),
+                stop_timeout: std::time::Duration::ZERO,
+            });
+            let env = machines.env(&spec, Path::new("/w/data")).unwrap();
+            assert_eq!((&*env["DIR"], &*env["SET"]), (dir.as_ref(), "secret".as_ref()));
+            let has_own_port = env["OPENCLAW_GATEWAY_PORT"] != "18789";
+            assert_eq!(has_own_port, kind == WorkerKind::Image);
+            assert_eq!(env.contains_key("OPENCLAW_GATEWAY_URL"), kind == WorkerKind::Image);
+            assert!(!format!("{machines:?}").contains("secret"));
+        }
     }
 }

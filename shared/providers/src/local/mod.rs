@@ -9,7 +9,7 @@ mod provider;
 mod wiring;
 
 pub use config::LocalConfig;
-pub use options::LocalOptions;
+pub use options::{LocalOptions, WorkerKind};
 pub use process::MACHINE_MARK_ENV;
 pub use provider::LocalProvider;
 pub(crate) use wiring::from_env;

@@ -1,8 +1,10 @@
 //! Processes: start them in their own group, find them again, send signals, wait for their end.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,13 +39,13 @@ pub struct ProcessId {
 pub struct Start<'a> {
     pub program: &'a Path,
     pub args: &'a [String],
-    pub env: Vec<(&'a str, OsString)>,
+    pub env: BTreeMap<String, OsString>,
     pub mark: &'a OsStr,
     pub data: &'a Path,
     pub log: File,
 }
 
-/// Starts the process in its own group. So a signal also reaches the processes that it starts, and a Ctrl-C for us does
+/// Starts the process in its own group. So a SIGKILL also reaches the processes that it starts, and a Ctrl-C for us does
 /// not reach it.
 pub fn start(start: Start<'_>) -> io::Result<(Child, ProcessId)> {
     let inherited = INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
@@ -83,9 +85,14 @@ pub fn signal_group(process: ProcessId, signal: Signal) -> io::Result<()> {
     signal_with(process, |pid| rustix::process::kill_process_group(pid, signal))
 }
 
-/// Kills one process. A process that is gone is no error.
-pub fn kill(process: ProcessId) -> io::Result<()> {
-    signal_with(process, |pid| rustix::process::kill_process(pid, Signal::KILL))
+/// Sends the signal to one process. A process that is gone is no error.
+pub fn signal(process: ProcessId, signal: Signal) -> io::Result<()> {
+    signal_with(process, |pid| rustix::process::kill_process(pid, signal))
+}
+
+/// A port of loopback that no process uses now.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn signal_with(process: ProcessId, send: impl FnOnce(Pid) -> rustix::io::Result<()>) -> io::Result<()> {

@@ -39,6 +39,8 @@ async fn the_local_provider_conforms() {
     let provider = LocalProvider::new(LocalOptions {
         program: "sleep".into(),
         args: vec!["60".to_owned()],
+        kind: af_providers::WorkerKind::Reference,
+        env: Default::default(),
         data_dir: folder.path().to_owned(),
         stop_timeout: Duration::from_secs(10),
     });

@@ -113,6 +113,8 @@ async fn a_worker_of_another_provider_does_not_count_as_a_worker_without_a_machi
     let local = af_providers::LocalProvider::new(af_providers::LocalOptions {
         program: "sleep".into(),
         args: vec!["60".to_owned()],
+        kind: af_providers::WorkerKind::Reference,
+        env: Default::default(),
         data_dir: folder.path().to_owned(),
         stop_timeout: std::time::Duration::from_secs(1),
     });

@@ -108,6 +108,8 @@ async fn a_cleanup_confirms_the_configured_app_name_on_local_too_and_an_unknown_
     bundle.providers = Providers::none().with(Arc::new(LocalProvider::new(LocalOptions {
         program: "sleep".into(),
         args: vec!["60".to_owned()],
+        kind: af_providers::WorkerKind::Reference,
+        env: Default::default(),
         data_dir: folder.path().to_owned(),
         stop_timeout: std::time::Duration::from_secs(1),
     })));
