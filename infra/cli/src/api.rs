@@ -92,7 +92,12 @@ impl Api {
 
     /// Asks before `what` is deleted; see [`input::confirm`].
     pub fn confirm(&self, what: &str) -> anyhow::Result<()> {
-        input::confirm(self.yes, what)
+        input::confirm(self.yes, input::Deed::Delete, what)
+    }
+
+    /// Asks before `what` is replaced; see [`input::confirm`].
+    pub fn confirm_replacement(&self, what: &str) -> anyhow::Result<()> {
+        input::confirm(self.yes, input::Deed::Replace, what)
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ApiError> {

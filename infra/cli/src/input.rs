@@ -39,25 +39,45 @@ pub fn read_value(file: Option<PathBuf>, what: &str) -> anyhow::Result<String> {
     Ok(value)
 }
 
-/// A deletion that the command line does not confirm, and that no person can confirm.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} would be deleted; without a terminal, confirm it with --yes")]
-pub struct Unconfirmed(String);
+/// What a command does to stored data after a confirmation.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed {
+    Delete,
+    Replace,
+}
 
-/// Asks on a terminal before `what` is deleted, unless `yes` confirms it. Without a terminal only `yes` does.
-pub fn confirm(yes: bool, what: &str) -> anyhow::Result<()> {
+impl Deed {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+/// A deed that the command line does not confirm, and that no person can confirm.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} would be {verb}d; without a terminal, confirm it with --yes", verb = deed.verb())]
+pub struct Unconfirmed {
+    deed: Deed,
+    what: String,
+}
+
+/// Asks on a terminal before the deed is done to `what`, unless `yes` confirms it. Without a terminal only `yes` does.
+pub fn confirm(yes: bool, deed: Deed, what: &str) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        return Err(Unconfirmed(what.to_owned()).into());
+        return Err(Unconfirmed { deed, what: what.to_owned() }.into());
     }
-    output::line(&format!("Delete {what}? Enter y to delete:"));
+    let verb = deed.verb();
+    output::line(&format!("Enter y to {verb} {what}:"));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => bail!("nothing is deleted"),
+        _ => bail!("nothing is {verb}d"),
     }
 }
 

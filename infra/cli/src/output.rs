@@ -65,11 +65,17 @@ pub fn lines_of(text: &str) {
 /// Prints rows under their headings.
 pub fn table(headings: &[&str], rows: Vec<Vec<String>>) {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(headings.iter().map(|h| h.to_uppercase()));
+    table.load_preset(NOTHING).set_header(headings.iter().map(|heading| words(heading)));
     table.add_rows(rows.iter().map(|row| row.iter().map(|cell| terminal::escaped_line(cell))));
     for row in table.lines() {
         line(row.trim_end());
     }
+}
+
+/// The words of a heading in capitals: `queuedReady` as `QUEUED READY`.
+fn words(heading: &str) -> String {
+    let spaced = |c: char| [c.is_ascii_uppercase().then_some(' '), Some(c.to_ascii_uppercase())];
+    heading.chars().flat_map(spaced).flatten().collect()
 }
 
 /// A time for people, in UTC.

@@ -1,4 +1,6 @@
-//! `agents`: profiles.
+//! `agents`: profiles and their workspace documents.
+
+mod documents;
 
 use af_api::agents::{AgentBody, AgentRequest, BridgeConfigBody};
 use af_api::id::Id;
@@ -42,7 +44,12 @@ pub enum Agents {
         #[command(flatten)]
         options: ProfileOptions,
     },
-    /// Delete a profile; its conversations stay
+    /// Workspace documents: SOUL.md, MEMORY.md and the others
+    ///
+    /// Example: agent-factory agents documents pull support ./support
+    #[command(subcommand, verbatim_doc_comment)]
+    Documents(documents::Documents),
+    /// Delete a profile; its conversations and documents stay
     ///
     /// Example: agent-factory agents delete support --yes
     #[command(verbatim_doc_comment)]
@@ -165,6 +172,7 @@ impl Agents {
         let path = |agent: &str| format!("/v1/agents/{}", segment(agent));
         match self {
             Agents::List { cursor } => list(api, cursor).await,
+            Agents::Documents(documents) => documents.run(api).await,
             Agents::Show { agent } => {
                 let shown: Answer<AgentBody> = api.get(&path(&agent)).await?;
                 output::json(&shown.json);

@@ -87,7 +87,7 @@ impl Stored {
             }
             Stored::Delete { name } => {
                 profiles.named(&name)?;
-                input::confirm(target.yes, &format!("the profile {name}"))?;
+                input::confirm(target.yes, input::Deed::Delete, &format!("the profile {name}"))?;
                 profiles.profiles.remove(&name);
                 profiles.current = profiles.current.filter(|current| *current != name);
                 profiles.write()?;

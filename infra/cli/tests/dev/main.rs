@@ -6,6 +6,7 @@
 
 mod bridge;
 mod crashes;
+mod documents;
 mod files;
 mod fly;
 mod guide;

@@ -23,7 +23,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     let spawned = uncovered.len().min(room).min(step);
     for (since, key) in uncovered.iter().take(spawned) {
         let action = Action::Spawn { conversation: Some((*key).clone()) };
-        plan.act(action, format!("its conversation has waited since {since} and has no owner"));
+        plan.act(action, format!("its conversation has waited for {} and has no owner", now.since(*since)));
     }
     plan.unserved = uncovered.len() - spawned;
     // A draining worker does not count for the minimum, but it counts for the maximum until it has stopped.

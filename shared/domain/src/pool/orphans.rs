@@ -64,7 +64,7 @@ pub(super) fn orphans(plan: &mut Plan, observed: &Observed, policies: &Policies,
                 Some(until),
             );
         } else {
-            let reason = format!("it carries our mark, and {whose} has had no row since {since}");
+            let reason = format!("it carries our mark, and {whose} has had no row for {}", now.since(since));
             due.insert(orphan, (since, reason));
         }
     }
