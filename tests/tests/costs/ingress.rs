@@ -1,6 +1,9 @@
 //! The costs of an enqueue by Telegram and by the API.
 
+use af_api::ingress_config::IngressConfig;
 use af_app::intake::enqueue::{Enqueue, Identity};
+use af_app::settings::ingress_config;
+use af_app::telegram::ingress::Handled;
 use af_domain::ids::ConversationId;
 
 use crate::figures::{Figures, Row, at_most};
@@ -99,4 +102,26 @@ async fn second_tries(world: &World) -> Vec<Row> {
 
 async fn accept(world: &World, message: Enqueue) -> Figures {
     world.measure(world.enqueue(message)).await.1
+}
+
+/// The requests are the binding, the conversation with its allowance, and the last notice. A condition refuses each write.
+#[tokio::test]
+async fn a_sender_that_is_rejected_again_costs_at_most_three_requests_and_writes_nothing() {
+    let world = World::new().await;
+    let (_, chat) = world.bound_user().await;
+    let limited = IngressConfig { max_per_minute: Some(1), max_burst: Some(1), ..IngressConfig::default() };
+    ingress_config::set(&world.app, &limited).await.unwrap();
+    assert!(world.push(1, chat).await);
+    let told = world.pushed(2, "message", chat, "more").await;
+    assert!(matches!(told, Handled::Rejected(_)), "{told:?}");
+    let (again, over_the_limit) = world.measure(world.pushed(3, "message", chat, "more")).await;
+    assert!(matches!(again, Handled::Rejected(_)), "{again:?}");
+    assert!(over_the_limit.requests <= 3 && over_the_limit.write_units == 0.0, "{over_the_limit:?}");
+
+    let bound_only = IngressConfig { require_binding: Some(true), ..IngressConfig::default() };
+    ingress_config::set(&world.app, &bound_only).await.unwrap();
+    world.pushed(4, "message", 77_u64, "hello").await;
+    let (unbound, refused) = world.measure(world.pushed(5, "message", 77_u64, "hello")).await;
+    assert!(matches!(unbound, Handled::Rejected(_)), "{unbound:?}");
+    assert!(refused.requests <= 2 && refused.write_units == 0.0, "{refused:?}");
 }
