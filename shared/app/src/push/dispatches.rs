@@ -1,9 +1,12 @@
 //! Dispatches: lists of what was dispatched.
 
-use af_domain::ids::{AgentKey, ConsumerUserId};
-use af_domain::push::Dispatch;
+use std::collections::BTreeMap;
+
+use af_domain::ids::{AgentKey, CompanyId, ConsumerUserId};
+use af_domain::push::{Dispatch, DispatchSource};
 use af_store::Page;
 
+use super::jobs::JobPlace;
 use crate::{App, Result};
 
 /// The selection of a list of dispatches.
@@ -34,4 +37,39 @@ pub async fn list(
             store.push_dispatches_of_agent(agent, user.as_ref(), now, limit, after).await?
         }
     })
+}
+
+/// Keeps the dispatches to `user` whose push job or broadcast belongs to `company`. Each of them costs one read, because a
+/// dispatch does not name its company. The dispatches of a deleted job are left out.
+pub async fn retain_of_company(
+    app: &App,
+    dispatches: &mut Vec<Dispatch>,
+    user: &ConsumerUserId,
+    company: &CompanyId,
+) -> Result<()> {
+    let mut owned: BTreeMap<String, bool> = BTreeMap::new();
+    for Dispatch { source, agent, .. } in dispatches.iter() {
+        if owned.contains_key(id_of(source)) {
+            continue;
+        }
+        let owner = match source {
+            DispatchSource::Job(id) => {
+                let place = JobPlace { user: user.clone(), agent: agent.clone(), id: id.clone() };
+                app.store.push_job(&place).await?.map(|job| job.company)
+            }
+            DispatchSource::Broadcast(id) => {
+                app.store.broadcast(id).await?.map(|broadcast| broadcast.company)
+            }
+        };
+        owned.insert(id_of(source).to_owned(), owner.as_ref() == Some(company));
+    }
+    dispatches.retain(|dispatch| owned.get(id_of(&dispatch.source)) == Some(&true));
+    Ok(())
+}
+
+fn id_of(source: &DispatchSource) -> &str {
+    match source {
+        DispatchSource::Job(id) => id.as_str(),
+        DispatchSource::Broadcast(id) => id.as_str(),
+    }
 }

@@ -285,16 +285,24 @@ fn missing(place: &JobPlace) -> Refusal {
     Refusal::not_found(format!("push job {} of user {}", place.id, place.user))
 }
 
-/// Requires that the key of `caller` reaches the company of the job at this place. Only a key that is bound to a company
-/// costs a read.
+/// Returns the job at this place if the key of `caller` reaches its company.
 ///
 /// # Errors
 /// 404 if there is no such job, or if it belongs to another company.
+pub async fn reached(app: &App, place: &JobPlace, caller: &Caller) -> Result<PushJob> {
+    let job = at(app, place).await?;
+    if caller.reaches(&job.company) { Ok(job) } else { Err(missing(place).into()) }
+}
+
+/// Requires what `reached` requires. Only a key that is bound to a company costs a read.
+///
+/// # Errors
+/// Those of `reached`.
 pub async fn require_reached(app: &App, place: &JobPlace, caller: &Caller) -> Result<()> {
-    if caller.company.is_none() || caller.reaches(&at(app, place).await?.company) {
-        return Ok(());
+    if caller.company.is_some() {
+        reached(app, place, caller).await?;
     }
-    Err(missing(place).into())
+    Ok(())
 }
 
 /// Returns one page of the jobs of a user with an agent, the newest first. `before` is the id of the last job of the page

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::World;
 
+const DISPATCHES: &str = "/v1/users/ann/agents/support/push-dispatches";
 const JOBS: &str = "/v1/users/ann/agents/support/push-jobs";
 
 fn daily() -> Value {
@@ -57,12 +58,20 @@ async fn for_a_key_of_a_company_the_templates_and_jobs_of_others_do_not_exist() 
     ] {
         assert_eq!(world.refused(refused).await.problem(), (404, "not_found"));
     }
+    assert_eq!(world.api.get(&at(&foreign)).send().await.body_of(200), foreign);
     let listed = call(Method::GET, JOBS).send().await.body_of(200);
     assert_eq!(listed["items"], json!([own.clone()]));
     let templates = call(Method::GET, "/v1/push-templates").send().await.body_of(200);
     assert_eq!(templates["items"][0]["companyId"], "acme");
     call(Method::GET, "/v1/push-templates/acme/t").send().await.body_of(200);
+    for job in [&foreign, &own] {
+        world.api.call(Method::POST, &format!("{}/trigger", at(job))).send().await.body_of(202);
+    }
+    let dispatched = call(Method::GET, DISPATCHES).send().await.body_of(200);
+    let jobs: Vec<_> = dispatched["items"].as_array().unwrap().iter().map(|d| &d["jobId"]).collect();
+    assert_eq!(jobs, [&own["pushJobId"]]);
+    let all = world.api.get(DISPATCHES).send().await.body_of(200);
+    assert_eq!(all["items"].as_array().unwrap().len(), 2);
     call(Method::PATCH, &at(&own)).json(&json!({"enabled": false})).send().await.body_of(200);
     call(Method::DELETE, &at(&own)).send().await.body_of(204);
-    assert_eq!(world.api.get(&at(&foreign)).send().await.body_of(200), foreign);
 }

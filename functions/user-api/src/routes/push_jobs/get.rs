@@ -20,6 +20,5 @@ pub async fn get(
     ApiPath((user, agent, id)): ApiPath<(ConsumerUserId, AgentKey, PushJobId)>,
 ) -> Result<Json<PushJobBody>, Problem> {
     let place = JobPlace { user, agent, id };
-    jobs::require_reached(&app, &place, &caller).await?;
-    Ok(Json(jobs::at(&app, &place).await?.into()))
+    Ok(Json(jobs::reached(&app, &place, &caller).await?.into()))
 }
