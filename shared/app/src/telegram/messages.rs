@@ -107,7 +107,10 @@ fn is_limited(app: &App, rules: &IngressRules, target: &Target, message: &Incomi
     let now = app.now();
     let Some(known) = app.limited.get(&target.conversation, now) else { return false };
     let is_new = message.edited_at.is_none() && message.album.is_none();
-    is_new && message.origin.update_id >= known.since_update && now < known.until && rules.limit == known.limit
+    is_new
+        && message.origin.update_id >= known.since_update
+        && now < known.until
+        && rules.limit == known.limit
 }
 
 async fn enqueue(
