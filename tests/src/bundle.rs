@@ -13,7 +13,8 @@ use af_app::access::worker_token::SIGNING_KEY_REF;
 use af_app::{App, Boot};
 use af_domain::ids::SecretRef;
 use af_domain::time::Timestamp;
-use af_emulator_aws::{Engine, LocalAws, Meter, Objects, Secrets, TableDefinition};
+use af_emulator_aws::{Engine, LocalAws, Meter, Objects, Permissions, Secrets, TableDefinition};
+use af_local::permissions_of;
 use af_providers::Providers;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
@@ -47,6 +48,8 @@ pub struct Bundle {
     pub template: Template,
     /// The providers for workers: none, unless a test sets some before it starts an actor.
     pub providers: Providers,
+    /// The permissions of each function, by its binary.
+    pub permissions: BTreeMap<String, Permissions>,
     /// The search for secrets at the end of the test.
     _scan: SecretScan,
 }
@@ -101,7 +104,9 @@ impl Bundle {
         let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
         let secrets = Secrets::memory().with_clock(Arc::new(clock.clone()));
         let aws = LocalAws::new(engine, secrets).with_objects(objects);
+        let permissions = template.functions.iter().map(|f| (f.binary.clone(), permissions_of(f))).collect();
         let bundle = Self {
+            permissions,
             _scan: SecretScan(aws.clone()),
             aws,
             clock,
@@ -120,6 +125,17 @@ impl Bundle {
     #[must_use]
     pub fn boot(&self, binary: &str) -> Boot {
         self.boot_over(&self.aws, binary)
+    }
+
+    /// The same, with only the permissions that the template declares for the function.
+    ///
+    /// # Panics
+    /// When the template has no such function.
+    #[must_use]
+    pub fn restricted_boot(&self, binary: &str) -> Boot {
+        let permissions = self.permissions.get(binary);
+        let permissions = permissions.unwrap_or_else(|| panic!("the template has no function {binary}"));
+        self.boot_over(&self.aws.clone().with_permissions(permissions.clone()), binary)
     }
 
     /// The same, with a meter for its requests to DynamoDB.
@@ -152,6 +168,15 @@ impl Bundle {
     #[must_use]
     pub fn app(&self, binary: &str) -> App {
         App::from_boot(&self.boot(binary)).expect("the template declares every variable")
+    }
+
+    /// The same, with only the permissions that the template declares for the function.
+    ///
+    /// # Panics
+    /// As `app`.
+    #[must_use]
+    pub fn restricted_app(&self, binary: &str) -> App {
+        App::from_boot(&self.restricted_boot(binary)).expect("the template declares every variable")
     }
 
     /// The first admin key, which has every scope.

@@ -62,7 +62,7 @@ impl Api {
     pub async fn of(bundle: &Bundle) -> Self {
         let mut routes = Vec::new();
         for function in &bundle.template.functions {
-            let boot = bundle.boot(&function.binary);
+            let boot = bundle.restricted_boot(&function.binary);
             let built = match function.binary.as_str() {
                 "webhook" => af_webhook::build(&boot).await,
                 "worker" => af_worker::build(&boot).await,

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod calls;
 pub mod contract;
 pub mod messages;
+pub mod metrics;
 pub mod push;
 pub(crate) mod secret_scan;
 pub mod steps;

@@ -90,10 +90,10 @@ impl Person {
         let bot = telegram.add_bot(None, None).expect("it keeps nothing on disk");
         let token = json!({"plaintextValue": bot.token});
         api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);
-        let effects = bundle.app("effects");
+        let effects = bundle.restricted_app("effects");
         connect(&effects, &bot).await;
         let filters = effects_filters(bundle);
-        let objects = bundle.boot("effects").objects().expect("the template names the bucket");
+        let objects = bundle.restricted_boot("effects").objects().expect("the template names the bucket");
         Self { telegram, bot, api, effects, objects, filters, clock: bundle.clock.clone() }
     }
 

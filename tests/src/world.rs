@@ -25,8 +25,10 @@ pub struct World {
     pub bundle: Bundle,
     /// The gateway.
     pub api: Api,
-    /// The use cases with the environment of the function reconcile.
+    /// The use cases with the environment of the function reconcile, and with all permissions.
     pub app: App,
+    /// The function reconcile, with its own permissions.
+    reconciler: App,
 }
 
 impl World {
@@ -36,7 +38,7 @@ impl World {
     /// When a function does not start.
     pub async fn over(bundle: Bundle) -> Self {
         let api = Api::of(&bundle).await;
-        Self { app: bundle.app("reconcile"), api, bundle }
+        Self { app: bundle.app("reconcile"), reconciler: bundle.restricted_app("reconcile"), api, bundle }
     }
 
     /// The same, with a bucket that listens on loopback, so that workers can use its presigned URLs.
@@ -99,7 +101,7 @@ impl World {
     /// # Panics
     /// When another run holds the lease.
     pub async fn reconcile(&self) -> Report {
-        match Box::pin(reconcile(&self.app)).await.expect("table and provider answer") {
+        match Box::pin(reconcile(&self.reconciler)).await.expect("table and provider answer") {
             Reconciled::Ran(report) => report,
             Reconciled::LeftToAnother => panic!("another reconcile runs"),
         }

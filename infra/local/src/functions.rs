@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use af_app::Boot;
 use af_console::DevTools;
+use af_emulator_aws::{LocalAws, Permissions, Statement};
 use af_providers::Providers;
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
@@ -14,14 +15,18 @@ use af_sam::gateway::{self, AnswerMode, Route, RouteMethod};
 use af_sam::invoke::EventFunction;
 use af_sam::schedule::ScheduleDef;
 use af_sam::stream::Mapping;
-use af_sam::template::{EventDef, FunctionDef, Template};
+use af_sam::template::{EventDef, FunctionDef, StatementDef, Template};
 use anyhow::{Context, bail};
+use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
 use http::Method;
 
+/// Attempts of an SDK call. The engine is in this process, so a second attempt helps only against injected faults.
+const MAX_SDK_ATTEMPTS: u32 = 3;
+
 /// The parts that all functions share.
 pub(crate) struct Boots {
-    pub sdk: aws_types::SdkConfig,
+    pub aws: LocalAws,
     pub clock: SharedClock,
     pub entropy: Arc<Entropy>,
     pub providers: Providers,
@@ -44,36 +49,45 @@ enum Built {
 }
 
 impl Boots {
-    /// The boot parts of `function`. Its environment is that of the template, except for the public URL, which
-    /// depends on this machine.
+    /// The boot parts of `function`. Its permissions are those of the template. Its environment is that of the template,
+    /// except for the public URL, which depends on this machine.
     pub fn of(&self, function: &FunctionDef) -> Boot {
         let mut environment = function.environment.clone();
         if let Some(url) = environment.get_mut("PUBLIC_URL") {
             url.clone_from(&self.url);
         }
-        self.with(Env::from(environment))
+        self.with(Env::from(environment), &self.aws.clone().with_permissions(permissions_of(function)))
     }
 
-    /// The boot parts of operator tasks: the variables of all functions. If they differ, the first function has
-    /// precedence.
+    /// The boot parts of operator tasks: all permissions, and the variables of all functions. If they differ, the first
+    /// function has precedence.
     pub fn operator(&self, template: &Template) -> Boot {
         let mut environment = BTreeMap::new();
         for function in template.functions.iter().rev() {
             environment.extend(function.environment.clone());
         }
-        self.with(Env::from(environment))
+        self.with(Env::from(environment), &self.aws)
     }
 
-    fn with(&self, env: Env) -> Boot {
+    fn with(&self, env: Env, aws: &LocalAws) -> Boot {
         Boot {
             env,
-            sdk: self.sdk.clone(),
+            sdk: aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS)),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             providers: self.providers.clone(),
             waits: self.waits.clone(),
         }
     }
+}
+
+/// The permissions that the template declares for `function`.
+pub fn permissions_of(function: &FunctionDef) -> Permissions {
+    let statement = |declared: &StatementDef| Statement {
+        actions: declared.actions.clone(),
+        resources: declared.resources.clone(),
+    };
+    Permissions::of(function.statements.iter().map(statement))
 }
 
 pub(crate) async fn build(

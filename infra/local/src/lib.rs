@@ -14,7 +14,7 @@ mod server;
 mod stack;
 mod table_streams;
 
-pub use functions::streamed_routes;
+pub use functions::{permissions_of, streamed_routes};
 pub use home::{DevFile, Home};
 pub use machine_processes::MachineProcesses;
 pub use options::{RealBot, StackOptions, WorkersOn};

@@ -23,7 +23,6 @@ use af_sam::stream::pump::Pump;
 use af_sam::template::Template;
 use af_telegram::TokioPause;
 use anyhow::Context;
-use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
 use axum::extract::Request;
 use base64::Engine as _;
@@ -47,8 +46,6 @@ use crate::{control, functions, guard, seed};
 const FLY_API_PATH: &str = "/_local/fly/v1";
 /// The name of the local deployment.
 const DEPLOYMENT_ID: &str = "dev";
-/// Attempts of an SDK call. The engine is in this process, so a second attempt helps only against injected faults.
-const MAX_SDK_ATTEMPTS: u32 = 3;
 
 /// A running stack. Dropping it stops its parts without waiting.
 pub struct Stack {
@@ -89,7 +86,6 @@ impl Stack {
         let aws_credentials = aws_credentials(&entropy);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let aws = aws.with_credentials(aws_credentials.clone());
-        let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
         let telegram = TelegramEmulator::open(
             options.data_dir.as_deref(),
             clock.clone(),
@@ -98,7 +94,7 @@ impl Stack {
         )?;
         let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
         let (providers, waits) = (options.providers.clone(), waits(&options, &aws, &closing));
-        let boot = functions::Boots { sdk, clock, entropy, providers, waits, url: url.clone() };
+        let boot = functions::Boots { aws: aws.clone(), clock, entropy, providers, waits, url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
         let fly = fly(&options, &operator).await?;

@@ -75,3 +75,98 @@ impl Visit for Recorded {
 
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    /// A writer whose clones share their text.
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Output {
+        fn lines(&self) -> Vec<Value> {
+            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Output {
+        type Writer = Self;
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// The lines of metrics and the log lines of `run`, with `level` as the level of the log.
+    fn output(level: &str, run: impl FnOnce()) -> (Vec<Value>, Vec<Value>) {
+        let (metrics, log) = (Output::default(), Output::default());
+        let lines = tracing_subscriber::fmt::layer().json().with_writer(log.clone());
+        let subscriber = tracing_subscriber::registry()
+            .with(lines.with_filter(EnvFilter::new(level)))
+            .with(metric_lines("AgentFactory/test".to_owned(), metrics.clone()));
+        tracing::subscriber::with_default(subscriber, run);
+        (metrics.lines(), log.lines())
+    }
+
+    #[test]
+    fn a_metric_is_a_line_of_its_own_at_every_log_level() {
+        for level in ["off", "error", "warn", "info", "debug"] {
+            let (metrics, log) = output(level, || {
+                Metric::MessageDone.add(2);
+                Metric::MessageDone.add(0);
+                Metric::ClaimWait.record(1_500);
+            });
+            assert_eq!(metrics.len(), 2, "{level}");
+            assert_eq!(metrics[0]["MessageDone"], 2);
+            assert_eq!(metrics[1]["ClaimWait"], 1_500);
+            assert_eq!(log.len(), if level == "debug" { 2 } else { 0 }, "{level}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_embedded_metric_format_without_dimensions() {
+        let (metrics, _) = output("error", || Metric::ProcessingTime.record(20));
+        let at = &metrics[0]["_aws"]["Timestamp"];
+        let definition = json!({
+            "Namespace": "AgentFactory/test",
+            "Dimensions": [[]],
+            "Metrics": [{"Name": "ProcessingTime", "Unit": "Milliseconds"}],
+        });
+        let wanted =
+            json!({"_aws": {"Timestamp": at, "CloudWatchMetrics": [definition]}, "ProcessingTime": 20});
+        assert_eq!(metrics, [wanted]);
+        assert!(at.as_u64().unwrap() > 1_600_000_000_000, "milliseconds since the epoch");
+    }
+
+    #[test]
+    fn nothing_else_is_in_the_lines_of_metrics() {
+        let (metrics, log) = output("trace", || {
+            let span = tracing::error_span!("request", text = "a message of a person");
+            let _entered = span.enter();
+            tracing::error!(metric = "MessageDone", value = 1, "a log line with the fields of a metric");
+            tracing::error!(target: TARGET, metric = "a message of a person", value = 1);
+            Metric::MessageDone.count();
+        });
+        assert_eq!(metrics.len(), 1);
+        assert!(!metrics[0].to_string().contains("person"));
+        assert_eq!(log.len(), 3);
+    }
+}

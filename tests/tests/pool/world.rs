@@ -91,9 +91,10 @@ impl World {
 
     /// Another instance of the function, with its own network.
     pub async fn function(&self, steps: &Arc<Steps>) -> App {
-        let mut boot = self.bundle.boot("reconcile");
+        let mut boot = self.bundle.restricted_boot("reconcile");
         if self.backend.counts_table_requests() {
-            boot.sdk = self.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
+            let aws = self.bundle.aws.clone().with_permissions(self.bundle.permissions["reconcile"].clone());
+            boot.sdk = aws.with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
         }
         let provider = self.backend.provider(&self.deployment, Some(steps.clone())).await;
         boot.providers = Providers::none().with(provider);

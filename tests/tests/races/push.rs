@@ -129,7 +129,7 @@ async fn after_three_days_without_a_dispatcher_one_message_is_sent_and_two_slots
     let world = World::new().await;
     let job = user_with_job(&world, 1).await;
     world.bundle.clock.advance(Millis::from_days(3));
-    let apps: Vec<App> = (0..DISPATCHERS).map(|_| world.bundle.app("push-dispatch")).collect();
+    let apps: Vec<App> = (0..DISPATCHERS).map(|_| world.bundle.restricted_app("push-dispatch")).collect();
     let summaries = join_all(apps.iter().map(run)).await;
     assert_eq!(summaries.iter().map(|summary| summary.enqueued).sum::<u64>(), 1);
     let records = dispatches(&world, &job).await;

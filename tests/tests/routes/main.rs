@@ -6,6 +6,7 @@
 mod api;
 mod console;
 mod contract;
+mod metrics;
 mod secret_scan;
 mod snapshots;
 mod stored_secrets;

@@ -1,9 +1,10 @@
 //! AWS on one machine: an embedded DynamoDB, Secrets Manager and S3 behind the wire protocols that the SDK speaks.
 //!
 //! [`LocalAws`] answers requests. SDK clients of [`LocalAws::sdk_config`] reach it without a socket, other processes
-//! through [`LocalAws::endpoint_router`]. A handle may have a [`Meter`], which counts the cost of its requests, and
-//! [`Faults`], which make them fail. Both belong to that handle and its clones only, so that each of several actors
-//! on one engine can have its own. They do not apply to requests for objects.
+//! through [`LocalAws::endpoint_router`]. A handle may have a [`Meter`], which counts the cost of its requests,
+//! [`Faults`], which make them fail, and [`Permissions`], which are those of its role. They belong to that handle and its
+//! clones only, so that each of several actors on one engine can have its own. Meter and faults do not apply to requests
+//! for objects.
 
 mod client;
 mod dynamodb;
@@ -11,6 +12,7 @@ mod endpoint;
 mod faults;
 mod meter;
 mod objects;
+mod permissions;
 mod secrets;
 mod signature;
 mod wire;
@@ -28,11 +30,15 @@ pub use faults::{Fault, Faults, Gate};
 use meter::Metered;
 pub use meter::{Call, Meter, Usage};
 pub use objects::Objects;
+pub use permissions::{Permission, Permissions, Statement};
 pub use secrets::Secrets;
 pub use wire::{Reply, Service, WireRequest};
 
 /// The region of all services.
 pub const REGION: &str = "local";
+
+/// The account of all resources.
+const ACCOUNT: &str = "000000000000";
 
 /// The key id and the secret of the credentials, unless [`LocalAws::with_credentials`] sets others.
 const DEFAULT_CREDENTIALS: (&str, &str) = ("local", "local");
@@ -58,6 +64,7 @@ pub struct LocalAws {
     credentials: Credentials,
     meter: Option<Meter>,
     faults: Option<Arc<dyn Faults>>,
+    permissions: Option<Permissions>,
 }
 
 /// A [`Fault`] broke the connection before a response arrived.
@@ -70,7 +77,16 @@ impl LocalAws {
     pub fn new(engine: Engine, secrets: Secrets) -> Self {
         let (key_id, secret) = DEFAULT_CREDENTIALS;
         let credentials = Credentials::new(key_id, secret, None, None, "af-local");
-        Self { engine, secrets, objects: None, endpoint_url: None, credentials, meter: None, faults: None }
+        Self {
+            engine,
+            secrets,
+            objects: None,
+            endpoint_url: None,
+            credentials,
+            meter: None,
+            faults: None,
+            permissions: None,
+        }
     }
 
     /// Adds S3 over `objects`.
@@ -99,6 +115,11 @@ impl LocalAws {
         Self { faults: Some(faults), ..self }
     }
 
+    /// Refuses the requests of this handle that `permissions` do not allow. Without permissions, all are allowed.
+    pub fn with_permissions(self, permissions: Permissions) -> Self {
+        Self { permissions: Some(permissions), ..self }
+    }
+
     /// The DynamoDB engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -117,7 +138,7 @@ impl LocalAws {
     /// Answers one HTTP request: by its `x-amz-target`, or as S3 if it has none.
     pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, ConnectionLost> {
         if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {
-            return Ok(objects.call(request, &self.credentials).await);
+            return Ok(objects.call(request, &self.credentials, self.permissions.as_ref()).await);
         }
         let (parts, body) = request.into_parts();
         let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
@@ -187,9 +208,11 @@ impl LocalAws {
     }
 
     async fn execute(&self, request: &WireRequest, metered: Option<&Metered>) -> Reply {
-        let reply = match request.service {
-            Service::DynamoDb => self.engine.call(&request.operation, request.body.clone()).await,
-            Service::SecretsManager => self.secrets.call(&request.operation, &request.body).await,
+        let denial = self.permissions.as_ref().and_then(|permissions| permissions.denial(request));
+        let reply = match (denial, request.service) {
+            (Some(denial), _) => denial,
+            (None, Service::DynamoDb) => self.engine.call(&request.operation, request.body.clone()).await,
+            (None, Service::SecretsManager) => self.secrets.call(&request.operation, &request.body).await,
         };
         if let Some(metered) = metered {
             metered.answered(&reply);

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-use super::REGION;
 use super::wire::Reply;
+use super::{ACCOUNT, REGION};
 
 /// The stage of the current version.
 const CURRENT: &str = "AWSCURRENT";
@@ -32,9 +32,6 @@ const MAX_BATCH: usize = 20;
 
 /// The bytes of a hash in the suffix of an ARN. The service appends six characters, and two characters encode a byte.
 const ARN_SUFFIX_BYTES: usize = 3;
-
-/// The account in ARNs. AWS uses this number in its examples.
-const ACCOUNT: &str = "123456789012";
 
 /// An embedded Secrets Manager. Clones share the same secrets.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! `AWS::Serverless::Function`: its binary, environment, timeout and events.
+//! `AWS::Serverless::Function`: its binary, environment, timeout, policies and events.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::{Place, TemplateError};
 use super::event::event;
+use super::policy::statements;
 use super::property::Properties;
 use super::scope::{Resource, Scope};
 use super::{EventDef, FunctionDef};
@@ -46,6 +47,7 @@ pub(super) fn function<'t>(
         binary: binary(scope, resource)?,
         environment: environment(scope, resource, &properties, &globals)?,
         timeout: Millis::from_secs(timeout),
+        statements: statements(&properties)?,
         events,
     })
 }

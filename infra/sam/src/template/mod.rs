@@ -2,7 +2,7 @@
 //! and intrinsic functions in them are resolved.
 //!
 //! The local stack runs exactly this, so resources that are not in the template do not exist in it. Only the
-//! properties below are interpreted; policies, alarms and dashboards are not evaluated. A resource that runs on AWS
+//! properties below are interpreted; alarms and dashboards are not evaluated. A resource that runs on AWS
 //! but cannot run in the local stack is an error, and so is an invalid value in an interpreted place. The error names
 //! the place.
 //!
@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `AWS::DynamoDB::Table` | name, keys, indexes, billing, stream, time to live |
 //! | `AWS::S3::Bucket` | name |
-//! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), events, URL with `RESPONSE_STREAM` |
+//! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), policies, events, URL with `RESPONSE_STREAM` |
 //! | events | `Schedule`, `ScheduleV2`, `DynamoDB` |
 //! | `AWS::Serverless::HttpApi` | the paths and integrations of `DefinitionBody` |
 
@@ -24,6 +24,7 @@ mod event;
 mod function;
 mod http_api;
 mod intrinsic;
+mod policy;
 mod property;
 mod scope;
 mod table;
@@ -88,8 +89,19 @@ pub struct FunctionDef {
     pub environment: BTreeMap<String, String>,
     /// The time limit of one invocation.
     pub timeout: Millis,
+    /// The statements of its policies. SAM adds others, for its events and its log.
+    pub statements: Vec<StatementDef>,
     /// Its events.
     pub events: Vec<EventDef>,
+}
+
+/// A statement of a policy, which allows actions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementDef {
+    /// The actions, such as `dynamodb:GetItem`.
+    pub actions: Vec<String>,
+    /// The ARNs of resources. They may contain `*` and `?`.
+    pub resources: Vec<String>,
 }
 
 /// An event that calls a function.

@@ -11,6 +11,9 @@ pub(super) const REGION: &str = "local";
 pub(super) const ACCOUNT: &str = "000000000000";
 pub(super) const STACK: &str = "agent-factory";
 
+/// The type of a secret.
+const SECRET: &str = "AWS::SecretsManager::Secret";
+
 /// The deepest nesting of values, references and conditions. Deeper ones count as circular.
 const MAX_DEPTH: usize = 64;
 
@@ -156,7 +159,12 @@ impl<'t> Scope<'t> {
             _ => match self.parameters.get(name) {
                 Some(Some(value)) => return Ok(Some(value.clone())),
                 Some(None) => return Err(at.problem(format!("the parameter `{name}` has no value"))),
-                None => self.name_of(&self.resource(name, at, depth)?, at, depth)?,
+                None => {
+                    let resource = self.resource(name, at, depth)?;
+                    let physical = self.name_of(&resource, at, depth)?;
+                    // Only for a secret, `Ref` is the ARN.
+                    if resource.kind == SECRET { secret_arn(&physical) } else { physical }
+                }
             },
         };
         Ok(Some(Value::String(text)))
@@ -199,6 +207,7 @@ impl<'t> Scope<'t> {
             // The name of a bucket has no capital letters.
             "AWS::S3::Bucket" => ("BucketName", made.to_lowercase()),
             "AWS::Serverless::Function" => ("FunctionName", made),
+            SECRET => ("Name", made),
             "AWS::Serverless::HttpApi" => return Ok(made),
             kind => {
                 let name = resource.logical_id;
@@ -290,6 +299,11 @@ pub(super) fn text(value: &Value) -> Option<String> {
 /// The ARN of a table by its name.
 fn table_arn(name: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
+}
+
+/// The ARN of a secret by its name. On AWS it ends in six random characters, which are a pattern here.
+fn secret_arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-??????")
 }
 
 /// The URI by which API Gateway invokes the function with this ARN.

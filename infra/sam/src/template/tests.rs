@@ -46,6 +46,9 @@ Resources:
       SSESpecification: {KMSMasterKeyId: !Ref SomethingUnknown}
   Bucket:
     Type: AWS::S3::Bucket
+  Key:
+    Type: AWS::SecretsManager::Secret
+    Properties: {Name: !Sub 'agent-factory/${Stage}/key'}
   Api:
     Type: AWS::Serverless::HttpApi
     Properties:
@@ -66,7 +69,11 @@ Resources:
     Type: AWS::Serverless::Function
     Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: webhook}}
     Properties:
-      Policies: [{Statement: [{Resource: !Sub '${Nowhere.Arn}'}]}]
+      Policies:
+        - Version: '2012-10-17'
+          Statement:
+            - {Sid: Table, Effect: Allow, Action: [dynamodb:GetItem, dynamodb:Query], Resource: !GetAtt Table.Arn}
+            - {Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: [!Ref Key, !Sub '${Bucket.Arn}/*']}
       Environment:
         Variables: {BUCKET_NAME: !Ref Bucket, EXTRA: own, LIMIT: 3}
   ReconcileFunction:
@@ -294,4 +301,34 @@ Resources:
     let (place, inactive) = problem(parse(&used));
     assert_eq!(place, "Four: BucketName");
     assert_eq!(inactive, "`One` does not exist: its condition is false");
+}
+
+#[test]
+fn the_statements_of_a_function_are_read_with_the_arns_of_their_resources() {
+    let template = parse(TEMPLATE).unwrap();
+    let statement = |actions: &[&str], resources: &[&str]| StatementDef {
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        resources: resources.iter().map(|resource| (*resource).to_owned()).collect(),
+    };
+    let table = "arn:aws:dynamodb:local:000000000000:table/agent-factory-Table";
+    let key = "arn:aws:secretsmanager:local:000000000000:secret:agent-factory/dev/key-??????";
+    assert_eq!(
+        function(&template, "WebhookFunction").statements,
+        [
+            statement(&["dynamodb:GetItem", "dynamodb:Query"], &[table]),
+            statement(&["secretsmanager:GetSecretValue"], &[key, "arn:aws:s3:::agent-factory-bucket/*"]),
+        ]
+    );
+    assert!(function(&template, "ReconcileFunction").statements.is_empty());
+}
+
+#[test]
+fn a_statement_that_is_not_evaluated_is_an_error() {
+    let with = |from: &str, to: &str| parse(&TEMPLATE.replace(from, to)).unwrap_err().to_string();
+    let denial = with("Sid: Table, Effect: Allow", "Sid: Table, Effect: Deny");
+    assert_eq!(denial, "WebhookFunction: Policies.0.Statement.0.Effect: expected Allow, found \"Deny\"");
+    let condition = with("Sid: Table, ", "Condition: {}, ");
+    assert!(condition.contains("Statement.0.Condition"), "{condition}");
+    let without_resource = with(", Resource: !GetAtt Table.Arn", "");
+    assert!(without_resource.ends_with("Statement.0.Resource: it is required"), "{without_resource}");
 }

@@ -4,11 +4,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use af_tests::workspace::root;
+use af_tests::workspace::{Workspace, root};
 use serde_norway::{Mapping, Value};
 
 use crate::template::{Template, one_function};
 
+/// The guide to deployments, and the list of limits with their tests.
+const GUIDE: &str = "docs/deploy.md";
+const LIMITS: &str = "docs/aws-limits.md";
+/// The heads of the guide's table of parameters and of its list of parameters of production.
+const PARAMETERS_HEAD: &str = "| Parameter | Decide |\n|---|---|\n";
+const OVERRIDES: &str = "--parameter-overrides ";
 /// The indexes of the last release, in the form of the template.
 const RELEASED_INDEXES: &str = "tests/tests/architecture/template/released_indexes.yaml";
 /// Indexes that one update of a table may create or delete (CloudFormation).
@@ -144,4 +150,74 @@ fn the_api_limits_requests_and_its_log_has_the_ids_of_the_other_logs() {
     let format: serde_json::Value = serde_json::from_str(format).expect("the format is JSON");
     assert_eq!(format["requestId"], "$context.requestId");
     assert_eq!(format["functionRequestId"], "$context.integration.requestId");
+}
+
+/// Texts in back quotes.
+fn spans(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The parameters in the guide that the template does not have, and its commands for production whose parameters differ from
+/// those of the configuration, except for the deletion protection.
+fn guide_mistakes(template: &Template, guide: &str, config: &str) -> Vec<String> {
+    let declared: BTreeSet<&str> = template.0["Parameters"]
+        .as_mapping()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, _)| name.as_str())
+        .collect();
+    let (_, table) = guide.split_once(PARAMETERS_HEAD).expect("the guide has a table of parameters");
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let names: BTreeSet<&str> = rows.filter_map(|row| row.split('|').nth(1)).flat_map(spans).collect();
+    let mut wrong: Vec<String> =
+        names.difference(&declared).map(|name| format!("{name} is no parameter")).collect();
+    let config: toml::Value = toml::from_str(config).expect("the configuration is TOML");
+    let overrides = config["prod"]["deploy"]["parameters"]["parameter_overrides"].as_array().expect("a list");
+    let wanted: BTreeSet<&str> =
+        overrides.iter().filter_map(toml::Value::as_str).chain(["DeletionProtection=false"]).collect();
+    let commands = guide.lines().filter_map(|line| line.split_once(OVERRIDES));
+    for (command, given) in commands.filter(|(command, _)| command.starts_with("sam deploy")) {
+        if given.split(' ').collect::<BTreeSet<_>>() != wanted {
+            wrong.push(format!("{command}has the parameters {given}, not {wanted:?}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_guide_names_the_parameters_of_the_template_and_of_its_configuration() {
+    let (template, guide, config) = (Template::real(), read(GUIDE), read("samconfig.toml"));
+    assert_eq!(guide_mistakes(&template, &guide, &config), [""; 0]);
+    let renamed = guide.replace("| `DeploymentId` |", "| `Deployment` |");
+    assert_eq!(guide_mistakes(&template, &renamed, &config), ["Deployment is no parameter"]);
+    let outdated = guide.replace("LogRetentionDays=90", "LogRetentionDays=30");
+    assert_eq!(
+        guide_mistakes(&template, &outdated, &config).len(),
+        guide.matches("LogRetentionDays=90").count()
+    );
+}
+
+/// The tests in the last column of the tables that no source has.
+fn unknown_tests(document: &str, sources: &str) -> Vec<String> {
+    let (of_tests, _) = document.split_once("## Quotas").expect("quotas have no tests");
+    let rows = of_tests.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| Test |"));
+    let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    let names: Vec<&str> = last.flat_map(spans).collect();
+    assert!(names.len() > 20, "the rule finds the tests: {names:?}");
+    let unknown = names.into_iter().filter(|name| !sources.contains(&format!("fn {name}()")));
+    unknown.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_limit_of_aws_names_tests_that_exist() {
+    let workspace = Workspace::real();
+    let sources: String = workspace.files.iter().map(|file| file.text.as_str()).collect();
+    let document = read(LIMITS);
+    assert_eq!(unknown_tests(&document, &sources), [""; 0]);
+    let renamed = document.replace("a_long_environment_is_noticed", "a_long_environment_is_fine");
+    assert_eq!(unknown_tests(&renamed, &sources), ["a_long_environment_is_fine"]);
 }

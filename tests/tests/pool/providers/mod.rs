@@ -6,6 +6,7 @@ mod cool_down;
 mod deployment;
 mod fly;
 mod fly_emulator;
+mod metrics;
 mod neighbours;
 mod orphans;
 mod pool;

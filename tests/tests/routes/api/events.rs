@@ -132,7 +132,7 @@ async fn a_caller_sees_the_delivery_of_a_reply() {
     assert_eq!(caller.sees().await, ["status done"], "Telegram asks to wait");
     assert_eq!(caller.sees().await, [""; 0]);
     world.advance(Millis::from_secs(60));
-    af_app::outbox::deliver_due(&world.bundle.app("effects")).await.unwrap();
+    af_app::outbox::deliver_due(&world.bundle.restricted_app("effects")).await.unwrap();
     assert_eq!(caller.sees().await, ["delivery sent"]);
     assert_eq!(caller.sees().await, [""; 0]);
 }

@@ -11,7 +11,7 @@ use crate::worker::ingress::{Chat, run};
 impl Chat {
     /// Shows the drafts for all records so far that pass the filters of the template.
     async fn stream(&self) {
-        show(&self.world.bundle.app("effects"), &self.ann.records(&self.world.bundle)).await;
+        show(&self.world.bundle.restricted_app("effects"), &self.ann.records(&self.world.bundle)).await;
     }
 }
 

@@ -53,7 +53,7 @@ impl Chat {
     /// The scheduled run of the outboxes, after this time.
     async fn after(&self, wait: Millis) {
         self.world.advance(wait);
-        deliver_due(&self.world.bundle.app("effects")).await.unwrap();
+        deliver_due(&self.world.bundle.restricted_app("effects")).await.unwrap();
     }
 
     fn fault(&self, fault: &Fault, times: usize) {

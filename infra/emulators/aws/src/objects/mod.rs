@@ -31,8 +31,8 @@ use tempfile::TempDir;
 
 use file::{Attributes, Expected, UPLOAD_PREFIX};
 
-use crate::Credentials;
 use crate::signature::{self, AMZ, Signer, Unsigned};
+use crate::{Credentials, Permissions};
 
 /// The headers of AWS that this emulator knows, and the one that only says which SDK sends the request.
 const KNOWN_HEADERS: [&str; 8] = [
@@ -96,14 +96,27 @@ impl Objects {
         &self.dir
     }
 
-    /// Answers one request as S3 does, path-style.
-    pub(super) async fn call(&self, request: Request<Body>, credentials: &Credentials) -> Response<Body> {
+    /// Answers one request as S3 does, path-style. Without permissions, every request is allowed.
+    pub(super) async fn call(
+        &self,
+        request: Request<Body>,
+        credentials: &Credentials,
+        permissions: Option<&Permissions>,
+    ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         name_host(&mut parts);
+        let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned();
         let answered = match self.object_of(&parts, credentials) {
+            Ok(_) if permissions.is_some_and(|role| !role.allow_object(&parts.method, &path)) => {
+                Err(Refusal::denied())
+            }
             Ok(object) => execute(&parts, body, &object).await.map_err(|refusal| refusal.at(&object)),
             Err(refusal) => Err(refusal),
         };
+        let answered = answered.map_err(|refusal| match permissions {
+            Some(role) if refusal.is_absence() && !role.allow_absence(&path) => Refusal::denied(),
+            _ => refusal,
+        });
         let response = answered.unwrap_or_else(Refusal::into_response);
         // A response to HEAD has no body. In process, no server removes it.
         if parts.method == Method::HEAD { response.map(|_| Body::empty()) } else { response }
@@ -241,6 +254,15 @@ impl Refusal {
             tracing::error!(error = self.message, "a request for objects could not be answered");
         }
         self
+    }
+
+    fn denied() -> Self {
+        Self::new(403, "AccessDenied", "the role is not allowed to do this")
+    }
+
+    /// Whether the object does not exist.
+    fn is_absence(&self) -> bool {
+        self.status == 404
     }
 
     fn not_implemented() -> Self {

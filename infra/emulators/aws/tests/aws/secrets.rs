@@ -152,7 +152,7 @@ async fn a_parameter_that_is_not_emulated_is_refused() {
 async fn a_file_of_an_earlier_version_is_read() {
     let secret = |deleted: Option<&str>| {
         json!({
-            "name": "ignored", "arn": "arn:aws:secretsmanager:local:123456789012:secret:a-AbCdEf",
+            "name": "ignored", "arn": "arn:aws:secretsmanager:local:000000000000:secret:a-AbCdEf",
             "description": "", "created_date": "2026-01-01T00:00:00+00:00",
             "versions": {
                 "v1": {

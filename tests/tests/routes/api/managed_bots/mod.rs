@@ -43,7 +43,7 @@ impl Managed {
         let host = listener.local_addr().unwrap().to_string();
         let router = world.api.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let effects = world.bundle.app("effects");
+        let effects = world.bundle.restricted_app("effects");
         let this = Self { world, telegram, host, effects, worker: OnceCell::new() };
         this.world.agent("manager").await;
         let bot = this.telegram.add_bot(None, Some("factory_bot")).unwrap();
