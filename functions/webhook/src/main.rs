@@ -6,5 +6,5 @@ use af_app::Boot;
 async fn main() -> Result<(), lambda_http::Error> {
     af_http::init_tracing();
     let router = af_webhook::build(&Boot::on_lambda().await).await?;
-    lambda_http::run(af_http::lambda(router)).await
+    af_http::run_on_lambda(router).await
 }

@@ -6,19 +6,25 @@ use af_app::access::file_token;
 use af_app::files::media;
 use af_app::settings::public_url;
 use af_app::{App, AppError, worker};
-use af_domain::ids::{DocumentPath, StorageId};
+use af_domain::ids::{DocumentPath, StorageId, WorkerId};
 use af_domain::message::Payload;
 use af_http::PublicUrl;
 
 use crate::conversions;
 
-/// A URL that answers a plain GET with the object, for a limited time and without a worker token.
+/// A URL that answers a plain GET with the object, for a limited time and without a worker token. `restorer` is the worker
+/// that restores its files with it.
 ///
 /// # Errors
 /// When no setting and no header says at which URL this API is reached.
-pub async fn link(app: &App, url: &PublicUrl, object_key: &str) -> Result<String, AppError> {
+pub async fn link(
+    app: &App,
+    url: &PublicUrl,
+    object_key: &str,
+    restorer: Option<&WorkerId>,
+) -> Result<String, AppError> {
     let base = public_url::required(app, url.0.as_deref()).await?;
-    Ok(format!("{base}/f/{}", file_token::mint(app, object_key).await?))
+    Ok(format!("{base}/f/{}", file_token::mint(app, object_key, restorer).await?))
 }
 
 /// The hydration bundle of a claimed message, with a link for each document that does not fit into it. `payload` is the
@@ -53,7 +59,7 @@ pub async fn payload_with_links(app: &App, url: &PublicUrl, payload: Payload) ->
     body.attachments.retain(|attachment| attachment.storage_id.is_some());
     for attachment in body.attachments.iter_mut().filter(|attachment| attachment.status == "ready") {
         let Some(Ok(id)) = attachment.storage_id.clone().map(StorageId::parse) else { continue };
-        match link(app, url, &media::object_key(&id)).await {
+        match link(app, url, &media::object_key(&id), None).await {
             Ok(link) => attachment.download_url = Some(link),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

@@ -34,6 +34,8 @@ mod lease;
 mod skills;
 mod snapshot;
 mod tree;
+#[cfg(test)]
+mod unprivileged;
 mod unreported;
 mod worker;
 

@@ -5,6 +5,8 @@
 //! touched.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod fuzz;
 pub mod install;
 mod manifest;

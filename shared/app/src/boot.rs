@@ -6,7 +6,8 @@ use std::sync::Arc;
 use af_aws::objects::Objects;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
-use af_domain::ids::{AgentKey, BotIdentity, MessageId, WorkerId};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, WorkerId};
+use af_domain::outbox::Chat;
 use af_domain::policy::SIGN_OF_LIFE_INTERVAL;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{Ports, Providers, WiringError};
@@ -18,6 +19,7 @@ use crate::access::opening_secret_cache::{self, OpeningSecret};
 use crate::outbox::{BotMessenger, Messenger};
 use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::message_settings::Settings;
+use crate::telegram::messages::LimitedSender;
 use af_runtime::cache::Cache;
 use af_runtime::clock::{SharedClock, SystemClock};
 use af_runtime::entropy::Entropy;
@@ -30,6 +32,8 @@ const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// The shortest time between two drafts of a message.
 const DRAFT_INTERVAL: Millis = Millis::from_secs(1);
+/// How long a function keeps in memory that it has rejected the messages of a chat.
+const REJECTION_GOOD_FOR: Millis = Millis::from_secs(60);
 /// The default first segment of the Telegram webhook's path.
 const WEBHOOK_PATH_PREFIX: &str = "/agent-factory";
 
@@ -118,6 +122,10 @@ pub struct App {
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
     /// The messages whose progress was shown lately.
     pub(crate) drafts: Cache<MessageId, ()>,
+    /// The chats that lately got a notice why a message was rejected.
+    pub(crate) notices: Cache<(Chat, &'static str), ()>,
+    /// The conversations whose sender has used its allowance.
+    pub(crate) limited: Cache<ConversationId, LimitedSender>,
 }
 
 impl App {
@@ -163,6 +171,8 @@ impl App {
             opening_secrets: Cache::new(opening_secret_cache::GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_INTERVAL),
             drafts: Cache::new(DRAFT_INTERVAL),
+            notices: Cache::new(REJECTION_GOOD_FOR),
+            limited: Cache::new(REJECTION_GOOD_FOR),
         })
     }
 

@@ -44,7 +44,17 @@ impl SenderLimit {
 
     /// The latest moment at which the allowance may be full again, so that another message is accepted at `now`.
     pub fn latest_full(&self, now: Timestamp) -> Timestamp {
-        now + Millis::new(self.interval().as_millis().saturating_mul(self.burst.saturating_sub(1)))
+        now + self.burst_time()
+    }
+
+    /// When a sender is accepted again, whose allowance is full at `full`.
+    pub fn accepted_from(&self, full: Timestamp) -> Timestamp {
+        Timestamp::from_millis(full.as_millis().saturating_sub(self.burst_time().as_millis()))
+    }
+
+    /// The time in which a used allowance comes back, except for one message.
+    fn burst_time(&self) -> Millis {
+        Millis::new(self.interval().as_millis().saturating_mul(self.burst.saturating_sub(1)))
     }
 }
 

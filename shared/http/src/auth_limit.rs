@@ -5,6 +5,7 @@
 //! short time ago is not limited. The state belongs to one instance of a function.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
 use axum::extract::Request;
+use axum::response::Response;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
 use sha2::{Digest, Sha256};
@@ -25,16 +27,36 @@ const MAX_FAILURES: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long an accepted credential is not limited.
 const ACCEPTED_FOR: Duration = Duration::from_secs(600);
-/// The most entries of each kind. A full map is emptied, which forgives failures and forgets credentials.
+/// The most entries of each kind. A full map loses the oldest one. An attacker with that many addresses is not limited.
 const MAX_ENTRIES: usize = 4_096;
 /// The header of Telegram with the secret of a webhook.
 const WEBHOOK_SECRET: HeaderName = HeaderName::from_static("x-telegram-bot-api-secret-token");
 /// The first segment of paths that have a worker's token as their second segment.
 const TOKEN_PATH: &str = "w";
 
+/// The mark of a response that has another status than 401, although the credential was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedCredential;
+
 /// The address of the client, which the server or the gateway has seen. Without it, a call is not limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// The addresses that belong to one client: a provider gives each of its customers 64 bits of an IPv6 address.
+    fn network(self) -> Self {
+        match self.0 {
+            IpAddr::V4(_) => self,
+            IpAddr::V6(address) => {
+                let network = address.to_ipv4_mapped().map_or_else(
+                    || IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+                    IpAddr::V4,
+                );
+                Self(network)
+            }
+        }
+    }
+}
 
 /// The failures and the accepted credentials of one function.
 #[derive(Default)]
@@ -61,7 +83,7 @@ pub(crate) struct Call {
 impl Call {
     /// `None` for a call without a known address.
     pub(crate) fn of(request: &Request) -> Option<Self> {
-        let address = *request.extensions().get::<ClientAddress>()?;
+        let address = request.extensions().get::<ClientAddress>()?.network();
         let header = |name| request.headers().get(name).map(http::HeaderValue::as_bytes);
         let in_path = || {
             let mut segments = request.uri().path().split('/').skip(1);
@@ -100,17 +122,19 @@ impl AuthLimit {
     }
 
     /// Records how a call was answered.
-    pub(crate) fn record(&self, call: &Call, status: StatusCode) {
+    pub(crate) fn record(&self, call: &Call, response: &Response) {
         let (mut state, now) = (self.state(), Instant::now());
-        if status != StatusCode::UNAUTHORIZED {
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED
+            || response.extensions().get::<RefusedCredential>().is_some();
+        if !is_refused {
             // Only a success shows that the credential is valid: a route without a credential answers 404 to anything.
-            if let Some(credential) = call.credential.filter(|_| status.is_success()) {
-                make_room(&mut state.accepted);
+            if let Some(credential) = call.credential.filter(|_| response.status().is_success()) {
+                make_room(&mut state.accepted, |at| *at);
                 state.accepted.insert(credential, now);
             }
             return;
         }
-        make_room(&mut state.failures);
+        make_room(&mut state.failures, |failures| failures.since);
         let failures = state.failures.entry(call.address).or_insert(Failures { since: now, count: 0 });
         if now.duration_since(failures.since) >= WINDOW {
             *failures = Failures { since: now, count: 0 };
@@ -119,8 +143,13 @@ impl AuthLimit {
     }
 }
 
-fn make_room<K, V>(entries: &mut HashMap<K, V>) {
-    if entries.len() >= MAX_ENTRIES {
-        entries.clear();
+/// Removes the oldest entry of a full map.
+fn make_room<K: Copy + Eq + Hash, V>(entries: &mut HashMap<K, V>, since: impl Fn(&V) -> Instant) {
+    if entries.len() < MAX_ENTRIES {
+        return;
+    }
+    let oldest = entries.iter().min_by_key(|(_, value)| since(value)).map(|(key, _)| *key);
+    if let Some(key) = oldest {
+        entries.remove(&key);
     }
 }

@@ -5,13 +5,20 @@
 //! Routed as it is, an id would be decoded twice (`%2541` would end as `A`), and an id with `#` would end the path.
 //! So this module builds the path again from the route and its encoded parameters; handlers then decode it once, as
 //! everywhere else.
+//!
+//! The gateway also passes on characters that no URI may contain, for which `lambda_http` panics. They are encoded first.
+
+use std::convert::Infallible;
 
 use axum::Router;
-use http::Uri;
-use http::uri::PathAndQuery;
-use lambda_http::request::RequestContext;
-use lambda_http::{Request, RequestExt as _};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, LambdaEvent, Request, RequestExt as _, Service, StreamAdapter};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use tower::util::MapRequest;
 
 use crate::auth_limit::ClientAddress;
@@ -19,9 +26,55 @@ use crate::auth_limit::ClientAddress;
 /// What a path segment may hold unencoded (RFC 3986, "unreserved").
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The service of a function behind API Gateway, for `lambda_http::run(af_http::lambda(router))`.
-pub fn lambda(router: Router) -> MapRequest<Router, fn(Request) -> Request> {
-    MapRequest::new(router, with_encoded_path)
+/// What no query of a URI may contain.
+const NOT_IN_QUERY: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\\').add(b'^');
+/// What ends a path, or what none may contain.
+const NOT_IN_PATH: &AsciiSet = &NOT_IN_QUERY.add(b'?').add(b'`').add(b'{').add(b'|').add(b'}');
+/// The header with the scheme of the client's request.
+const SCHEME: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+type HttpEvent = LambdaEvent<ApiGatewayV2httpRequest>;
+
+/// Answers the requests of API Gateway until Lambda stops the function.
+///
+/// # Errors
+/// Returns an error if the process does not run on Lambda, or if Lambda's Runtime API does not answer.
+pub async fn run_on_lambda(router: Router) -> Result<(), lambda_http::Error> {
+    lambda_http::lambda_runtime::run(lambda_service(router)).await
+}
+
+/// Answers the requests of a function URL, as [`run_on_lambda`], with streamed responses.
+///
+/// # Errors
+/// As [`run_on_lambda`].
+pub async fn run_streaming_on_lambda(router: Router) -> Result<(), lambda_http::Error> {
+    let service = StreamAdapter::from(MapRequest::new(router, with_encoded_path));
+    lambda_http::lambda_runtime::run(MapRequest::new(service, with_valid_uri)).await
+}
+
+/// The service that [`run_on_lambda`] runs. A test may call it.
+pub fn lambda_service(
+    router: Router,
+) -> impl Service<HttpEvent, Response = impl Serialize, Error = Infallible, Future: Send> {
+    let service = Adapter::from(MapRequest::new(router, with_encoded_path));
+    MapRequest::new(service, with_valid_uri)
+}
+
+/// Encodes what would make the URI of the request invalid, and removes headers that cannot be a part of it.
+fn with_valid_uri(event: HttpEvent) -> LambdaEvent<LambdaRequest> {
+    let LambdaEvent { payload: mut request, context } = event;
+    let encoded = |text: String, set| utf8_percent_encode(&text, set).to_string();
+    request.raw_query_string = request.raw_query_string.map(|query| encoded(query, NOT_IN_QUERY));
+    request.raw_path = request.raw_path.map(|path| encoded(path, NOT_IN_PATH));
+    let is_authority = |host: &HeaderValue| host.to_str().is_ok_and(|host| host.parse::<Authority>().is_ok());
+    if request.headers.get(HOST).is_some_and(|host| !is_authority(host)) {
+        request.headers.remove(HOST);
+    }
+    if request.headers.get(&SCHEME).is_some_and(|scheme| scheme != "https" && scheme != "http") {
+        request.headers.remove(&SCHEME);
+    }
+    LambdaEvent::new(LambdaRequest::ApiGatewayV2(request), context)
 }
 
 fn with_encoded_path(mut request: Request) -> Request {

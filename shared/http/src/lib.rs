@@ -12,7 +12,7 @@ mod request_id;
 mod service;
 mod trace;
 
-pub use auth_limit::ClientAddress;
+pub use auth_limit::{ClientAddress, RefusedCredential};
 pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{
@@ -20,7 +20,7 @@ pub use extract::{
     path_parameter,
 };
 pub use http::StatusCode;
-pub use lambda::lambda;
+pub use lambda::{lambda_service, run_on_lambda, run_streaming_on_lambda};
 pub use problem::{Chain, Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};
 pub use service::{MAX_BODY_BYTES, service};

@@ -45,7 +45,7 @@ async fn limit_failures(State(limit): State<Arc<AuthLimit>>, request: Request, n
         return problem.into_response();
     }
     let response = next.run(request).await;
-    limit.record(&call, response.status());
+    limit.record(&call, &response);
     response
 }
 

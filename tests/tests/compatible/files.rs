@@ -1,6 +1,8 @@
 //! Files through a function: archives and media as raw bodies, and links to the bucket.
 
-use af_app::access::file_token::LINK_GOOD_FOR;
+use af_app::access::file_token::{self, LINK_GOOD_FOR};
+use af_app::files::snapshots::object_key;
+use af_domain::ids::{SnapshotId, WorkerId};
 use af_domain::snapshot::URL_GOOD_FOR;
 use af_domain::time::Millis;
 use af_tests::telegram::{CHAT, PHOTO, Person, with_telegram};
@@ -60,6 +62,21 @@ async fn a_link_leads_to_the_bucket_contains_no_worker_token_and_expires() {
     }
     world.advance(LINK_GOOD_FOR);
     assert_eq!(client.get(&link).send().await.unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn only_the_link_of_the_owner_counts_as_a_restore() {
+    let world = World::new().await;
+    let kept = image_that_has_answered(&world, "w").await.upload_snapshot("manual", b"files").await;
+    let id = SnapshotId::parse(kept["snapshotId"].as_str().unwrap()).unwrap();
+    world.enqueue(CONVERSATION, "telegram", "next").await;
+    let owner = world.image("owner", Some(CONVERSATION)).await;
+    let other = WorkerId::parse("w").unwrap();
+    for restorer in [None, Some(&other)] {
+        let token = file_token::mint(&world.app, &object_key(&id), restorer).await.unwrap();
+        assert_eq!(owner.fetch(&json!(format!("{}/f/{token}", world.url))).await, (200, b"files".to_vec()));
+    }
+    assert_eq!(owner.own("workerClaim", json!({})).await, Value::Null, "it has not restored its files");
 }
 
 #[tokio::test]

@@ -67,7 +67,15 @@ impl Call {
     /// # Errors
     /// When no setting and no header says at which URL this API is reached.
     pub async fn link(&self, object_key: &str) -> Result<String, AppError> {
-        download_links::link(&self.app, &self.url, object_key).await
+        download_links::link(&self.app, &self.url, object_key, None).await
+    }
+
+    /// Such a URL, by which the caller restores its files.
+    ///
+    /// # Errors
+    /// When no setting and no header says at which URL this API is reached.
+    pub async fn restore_link(&self, object_key: &str) -> Result<String, AppError> {
+        download_links::link(&self.app, &self.url, object_key, Some(&self.worker)).await
     }
 
     /// A URL for an upload by the caller.

@@ -7,11 +7,12 @@ use af_app::AppError;
 use af_app::access::worker_token::Signed;
 use af_domain::json_text::mended;
 use af_domain::refusal::{Code, Refusable, Refusal};
-use af_http::{ApiPath, Problem, PublicUrl, parse_value, status};
+use af_http::{ApiPath, Problem, PublicUrl, RefusedCredential, parse_value, status};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use tracing::Span;
 
@@ -30,14 +31,21 @@ pub async fn dispatch(
     ApiPath(token): ApiPath<PathToken>,
     url: PublicUrl,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<FunctionResult>, Problem> {
-    match Box::pin(run(state, token, url, body)).await {
-        Ok(value) => Ok(Json(FunctionResult::Success { value })),
-        Err(error) => match error.refusal().filter(|refusal| !status(refusal.code).is_server_error()) {
-            Some(refusal) => Ok(Json(FunctionResult::Error { error_message: error_message(refusal) })),
-            None => Err(error.into()),
-        },
+) -> Result<Response, Problem> {
+    let app = state.app.clone();
+    let error = match Box::pin(run(state, token.clone(), url, body)).await {
+        Ok(value) => return Ok(Json(FunctionResult::Success { value }).into_response()),
+        Err(error) => error,
+    };
+    let Some(refusal) = error.refusal().filter(|refusal| !status(refusal.code).is_server_error()) else {
+        return Err(error.into());
+    };
+    let mut response = Json(FunctionResult::Error { error_message: error_message(refusal) }).into_response();
+    // A worker that has stopped is refused, too, but its token is genuine.
+    if refusal.code == Code::Unauthorized && token.examine(&app).await.is_err() {
+        response.extensions_mut().insert(RefusedCredential);
     }
+    Ok(response)
 }
 
 /// The detail of a refusal, after the field that it refuses unless the detail names it. The answer has no place of its own

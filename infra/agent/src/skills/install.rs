@@ -24,6 +24,9 @@ pub const STAGING: &str = ".af-skills-staging";
 const REPLACED: &str = "replaced-";
 /// Largest marker file that is read: real ones have a few hundred bytes.
 const MAX_MARKER_BYTES: u64 = 16 * 1024;
+/// The permission bits that a folder or a file gets when access to it is denied.
+const FOLDER_MODE_BITS: u32 = 0o700;
+const FILE_MODE_BITS: u32 = 0o400;
 /// The file that every skill has.
 const SKILL_FILE: &str = "SKILL.md";
 
@@ -67,7 +70,7 @@ pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> 
         let owner = owner(&at, &folder.name)?;
         if owner == Owner::Foreign {
             report.foreign.push(folder.name.to_string());
-        } else if owner == Owner::Deployment && is_as_wanted(&at, &folder.files)? {
+        } else if owner == Owner::Deployment && is_as_wanted(&at, &folder.files) {
             report.unchanged += 1;
         } else {
             let new = staging.join(folder.name.as_str());
@@ -120,12 +123,24 @@ fn remove_links_to(config: &SkillsConfig) -> io::Result<()> {
     let mut at = data_dir.clone();
     for part in within.components() {
         at.push(part);
-        if kind(&at)?.is_some_and(|kind| !kind.is_dir()) {
-            tracing::warn!(path = %at.display(), "a link or file in the place of the skills' folder is removed");
-            fs::remove_file(&at)?;
+        match kind(&at)? {
+            Some(kind) if kind.is_dir() => reach(&at)?,
+            Some(_) => {
+                tracing::warn!(path = %at.display(), "a link or file in the place of the skills' folder is removed");
+                fs::remove_file(&at)?;
+            }
+            None => {}
         }
     }
     Ok(())
+}
+
+/// Takes access to a folder. The agent's program may have denied it to itself, and so to a worker of the same user.
+fn reach(folder: &Path) -> io::Result<()> {
+    tree::with_access(folder, FOLDER_MODE_BITS, || {
+        fs::symlink_metadata(folder.join("."))?;
+        fs::read_dir(folder).map(drop)
+    })
 }
 
 fn write_folder(folder: &Path, files: &[SkillFile]) -> io::Result<()> {
@@ -182,29 +197,31 @@ fn leftovers(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Vec<String
 }
 
 fn owner(at: &Path, name: &SkillSlug) -> io::Result<Owner> {
-    if kind(at)?.is_none() {
-        return Ok(Owner::Free);
+    match kind(at)? {
+        None => return Ok(Owner::Free),
+        Some(kind) if kind.is_dir() => reach(at)?,
+        Some(_) => {}
     }
     if !is_plain_file(at, MARKER)? {
         return Ok(Owner::Foreign);
     }
     let mut marker = String::new();
-    let read = File::open(at.join(MARKER))?.take(MAX_MARKER_BYTES).read_to_string(&mut marker);
+    let open = || File::open(at.join(MARKER));
+    let file = tree::with_access(&at.join(MARKER), FILE_MODE_BITS, open)?;
+    let read = file.take(MAX_MARKER_BYTES).read_to_string(&mut marker);
     let ours = read.is_ok() && is_ours(&marker, name);
     Ok(if ours { Owner::Deployment } else { Owner::Foreign })
 }
 
-/// Whether every file has its expected content. Other files, which a skill may create, are ignored.
-fn is_as_wanted(folder: &Path, files: &[SkillFile]) -> io::Result<bool> {
-    for file in files {
-        let is_there = is_plain_file(folder, &file.path)?
-            && fs::metadata(folder.join(&file.path))?.len() == file.content.len() as u64
-            && fs::read(folder.join(&file.path))? == file.content.as_bytes();
-        if !is_there {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Whether every file has its expected content. Other files, which a skill may create, are ignored. A file that cannot be
+/// read has not: its folder is replaced.
+fn is_as_wanted(folder: &Path, files: &[SkillFile]) -> bool {
+    files.iter().all(|file| {
+        let path = folder.join(&file.path);
+        is_plain_file(folder, &file.path).is_ok_and(|is_file| is_file)
+            && fs::metadata(&path).is_ok_and(|metadata| metadata.len() == file.content.len() as u64)
+            && fs::read(&path).is_ok_and(|content| content == file.content.as_bytes())
+    })
 }
 
 /// Whether `path` in `folder` is a file, and neither it, nor a folder on the way, nor `folder` a symbolic link.

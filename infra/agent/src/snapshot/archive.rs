@@ -31,6 +31,8 @@ const BLOCK_BYTES: u64 = 4_096;
 /// Longest path of an entry and longest target of a link, in bytes. Linux accepts paths of 4 096 bytes, and the path of
 /// the data folder needs a part of them.
 const MAX_NAME_BYTES: usize = 3_072;
+/// Most bytes of the names of folders and links.
+const MAX_KEPT_NAME_BYTES: usize = 32 << 20;
 /// The permission bits that an archive keeps, without set-user-id.
 const KEPT_MODE_BITS: u32 = 0o777;
 /// The permission bits that every folder gets, because the worker must be able to read and to remove its content.
@@ -59,7 +61,10 @@ pub enum ArchiveError {
     #[error("the archive is damaged")]
     Damaged(#[source] io::Error),
     /// The limits are exceeded.
-    #[error("there are more than {max_entries} entries, or more than {max_bytes} bytes in whole blocks")]
+    #[error(
+        "there are more than {max_entries} entries, or more than {max_bytes} bytes in whole blocks, or too many long names \
+         of folders and links"
+    )]
     TooLarge {
         /// The limit of the number of entries: that of any archive, or the free inodes of the volume.
         max_entries: u64,
@@ -117,11 +122,20 @@ struct Count {
     limits: Limits,
     entries: u64,
     bytes: u64,
+    kept_name_bytes: usize,
 }
 
 impl Count {
     fn new(limits: Limits) -> Self {
-        Self { limits, entries: 0, bytes: 0 }
+        Self { limits, entries: 0, bytes: 0, kept_name_bytes: 0 }
+    }
+
+    /// Counts the name of a folder, or the name and the target of a link. Unpacking keeps them in memory until its end, and
+    /// packing makes no archive that could not be unpacked.
+    fn keep_name(&mut self, bytes: usize) -> Result<(), ArchiveError> {
+        // A name in memory also needs its vector's entry.
+        self.kept_name_bytes += bytes + size_of::<(PathBuf, PathBuf)>();
+        if self.kept_name_bytes > MAX_KEPT_NAME_BYTES { Err(self.limits.too_large()) } else { Ok(()) }
     }
 
     /// Counts an entry with `bytes` of content before it is written: a sparse file can be longer than all disks.

@@ -123,7 +123,10 @@ pub(crate) enum Delivered {
         same_body: bool,
     },
     /// The sender has used its allowance.
-    RateLimited,
+    RateLimited {
+        /// When the next message of the sender is accepted.
+        until: Timestamp,
+    },
 }
 
 /// Accepts a message. After a successful answer, the message will end as done, dead letter or cancelled.
@@ -152,7 +155,7 @@ pub(super) async fn enqueue_counted(
             let detail = "this Idempotency-Key was used with another body; use a new key for a new message";
             Err(Refusal::new(Code::IdempotencyMismatch, detail).into())
         }
-        Delivered::RateLimited => {
+        Delivered::RateLimited { .. } => {
             Err(Refusal::new(Code::RateLimited, "this chat sends too many messages").into())
         }
     }
@@ -178,7 +181,7 @@ async fn deliver_counted(
     match app.store.enqueue_if_absent(&message, now, &policies).await? {
         Enqueued::New => Ok(Delivered::New(id)),
         Enqueued::Duplicate { same_body } => Ok(Delivered::Known { message: id, same_body }),
-        Enqueued::RateLimited => Ok(Delivered::RateLimited),
+        Enqueued::RateLimited { until } => Ok(Delivered::RateLimited { until }),
         refused => Err(refusal_of(&refused, &message, &policies)),
     }
 }
@@ -195,7 +198,7 @@ pub(crate) fn refusal_of(refused: &Enqueued, message: &NewMessage, policies: &Po
             let key = message.template.as_ref().map(ToString::to_string).unwrap_or_default();
             Refusal::not_found(format!("message template {key}")).into()
         }
-        Enqueued::New | Enqueued::Duplicate { .. } | Enqueued::RateLimited => {
+        Enqueued::New | Enqueued::Duplicate { .. } | Enqueued::RateLimited { .. } => {
             Refusal::new(Code::RateLimited, "this chat sends too many messages").into()
         }
     }

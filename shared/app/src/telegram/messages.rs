@@ -3,11 +3,11 @@
 use af_domain::agent::Bot;
 use af_domain::attachment::AttachmentState;
 use af_domain::ids::MessageId;
-use af_domain::ingress::{GroupTrigger, IngressRules};
+use af_domain::ingress::{GroupTrigger, IngressRules, SenderLimit};
 use af_domain::notice::NoticeKind;
 use af_domain::outbox::Chat;
 use af_domain::refusal::Code;
-use af_domain::time::Millis;
+use af_domain::time::{Millis, Timestamp};
 use af_store::conversation_key;
 use af_store::group::GroupLine;
 use af_telegram::update::{IncomingMessage, Origin};
@@ -29,6 +29,17 @@ const UNBOUND_PAUSE: Millis = Millis::from_secs(3_600);
 const RATE_LIMIT_PAUSE: Millis = Millis::from_secs(60);
 /// How long Telegram may send an update again.
 const FILE_PAUSE: Millis = Millis::from_days(1);
+
+/// A sender that has used its allowance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitedSender {
+    /// The first update that was rejected.
+    since_update: u64,
+    /// When the next message is accepted.
+    until: Timestamp,
+    /// The limit that was in force.
+    limit: SenderLimit,
+}
 
 /// Handles a message or an edit.
 pub(super) async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
@@ -84,7 +95,22 @@ async fn handled(
         app.store.add_line_if_new(&conversation_key(&target.conversation), &line, app.now()).await?;
         return Ok(Handled::ignored("not_addressed"));
     }
+    if is_limited(app, rules, &target, &message) {
+        return Ok(Handled::Rejected(Rejection::RateLimited));
+    }
     enqueue(app, bot, rules, target, message).await
+}
+
+/// Whether this function knows without a request that the sender has used its allowance. An earlier update, an edit, or
+/// another photo of an album may belong to a message that was accepted.
+fn is_limited(app: &App, rules: &IngressRules, target: &Target, message: &IncomingMessage) -> bool {
+    let now = app.now();
+    let Some(known) = app.limited.get(&target.conversation, now) else { return false };
+    let is_new = message.edited_at.is_none() && message.album.is_none();
+    is_new
+        && message.origin.update_id >= known.since_update
+        && now < known.until
+        && rules.limit == known.limit
 }
 
 async fn enqueue(
@@ -151,7 +177,11 @@ async fn enqueue(
             Ok(Handled::Enqueued { message: id, duplicate: false })
         }
         Delivered::Known { message, .. } => Ok(Handled::Enqueued { message, duplicate: true }),
-        Delivered::RateLimited => Ok(Handled::Rejected(Rejection::RateLimited)),
+        Delivered::RateLimited { until } => {
+            let (since_update, limit) = (origin.update_id, rules.limit);
+            app.limited.put(target.conversation, LimitedSender { since_update, until, limit }, app.now());
+            Ok(Handled::Rejected(Rejection::RateLimited))
+        }
     }
 }
 
@@ -169,11 +199,14 @@ async fn rejected(
     };
     // A group gets no notice about its single members.
     let has_notice = origin.is_private() || rejection == Rejection::RateLimited;
+    let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
+    let known = (chat.clone(), rejection.as_str());
+    let has_notice = has_notice && app.notices.get(&known, app.now()).is_none();
     let text = if has_notice { text_of(app, &rules.texts, kind, &bot.agent).await? } else { None };
     if let Some(text) = text {
-        let chat = Chat { bot: bot.identity.clone(), id: origin.chat_id };
         let notice = notice(app, chat, origin.topic, None, &text);
         app.store.notify_if_not_lately(&notice, rejection.as_str(), pause, app.now()).await?;
+        app.notices.put(known, (), app.now());
     }
     Ok(Handled::Rejected(rejection))
 }

@@ -8,7 +8,7 @@ mod edits;
 mod handled;
 pub mod ingress;
 pub mod managed_bots;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod notices;
 mod payload;
 mod route;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use af_domain::refusal::Code;
-use af_http::{Bearer, ClientAddress, Problem, service};
+use af_http::{Bearer, ClientAddress, Problem, RefusedCredential, service};
 use axum::Router;
 use axum::body::Body;
+use axum::response::{IntoResponse as _, Response as AnyResponse};
 use axum::routing::get;
 use http::{Request, Response};
 use tower::ServiceExt as _;
@@ -46,4 +47,61 @@ async fn failed_auth_is_limited_per_address_and_an_accepted_key_is_not() {
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(status(&router, attacker, "good-but-unknown").await, 200);
     assert_eq!(status(&router, attacker, "guess").await, 401);
+}
+
+/// A route that answers 200 to anything, as those of published images.
+async fn always_200(token: Bearer) -> AnyResponse {
+    let mut response = "{}".into_response();
+    if !token.expose().starts_with("good") {
+        response.extensions_mut().insert(RefusedCredential);
+    }
+    response
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_credential_counts_with_any_status() {
+    enable_logs();
+    let router = service(Router::new().route("/", get(always_200)));
+    for n in 0..60 {
+        assert_eq!(status(&router, "192.0.2.1", &format!("guess-{n}")).await, 200);
+    }
+    assert_eq!(
+        status(&router, "192.0.2.1", "guess-0").await,
+        429,
+        "a refused credential is not an accepted one"
+    );
+    assert_eq!(status(&router, "192.0.2.2", "good").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_of_one_network_count_together() {
+    enable_logs();
+    let router = service(Router::new().route("/", get(admit)));
+    for n in 0..60 {
+        assert_eq!(status(&router, &format!("2001:db8:1:2:{n}::{n}"), "guess").await, 401);
+    }
+    assert_eq!(status(&router, "2001:db8:1:2:ffff::1", "guess").await, 429);
+    assert_eq!(status(&router, "2001:db8:1:3::1", "guess").await, 401);
+    for _ in 0..60 {
+        assert_eq!(status(&router, "::ffff:192.0.2.9", "guess").await, 401);
+    }
+    assert_eq!(status(&router, "192.0.2.9", "guess").await, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_addresses_do_not_clear_the_failures_of_another_one() {
+    enable_logs();
+    let router = service(Router::new().route("/", get(admit)));
+    for address in 0..4_095_u32 {
+        assert_eq!(status(&router, &std::net::Ipv4Addr::from(address).to_string(), "guess").await, 401);
+    }
+    tokio::time::advance(Duration::from_secs(1)).await;
+    for _ in 0..60 {
+        assert_eq!(status(&router, "192.0.2.1", "guess").await, 401);
+    }
+    for address in 0..1_000_u32 {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + address).to_string();
+        assert_eq!(status(&router, &address, "guess").await, 401);
+    }
+    assert_eq!(status(&router, "192.0.2.1", "guess").await, 429);
 }

@@ -2,7 +2,8 @@ use af_domain::ids::{ConsumerUserId, MessageId};
 use af_http::{ApiPath, ApiQuery};
 use axum::Router;
 use axum::routing::get as on_get;
-use http_body_util::BodyExt as _;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::{Context, LambdaEvent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -23,7 +24,11 @@ async fn show(
 
 /// The response of the function to an event of an HTTP API, with decoded `raw_path` and parameters.
 async fn response_to(route_key: &str, raw_path: &str, user: &str) -> (u16, Value) {
-    let event = json!({
+    response_to_event(&event(route_key, raw_path, user)).await
+}
+
+fn event(route_key: &str, raw_path: &str, user: &str) -> Value {
+    json!({
         "version": "2.0",
         "routeKey": route_key,
         "rawPath": raw_path,
@@ -43,14 +48,19 @@ async fn response_to(route_key: &str, raw_path: &str, user: &str) -> (u16, Value
             "timeEpoch": 0
         },
         "isBase64Encoded": false
-    });
-    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    })
+}
+
+async fn response_to_event(event: &Value) -> (u16, Value) {
+    let payload: ApiGatewayV2httpRequest = serde_json::from_value(event.clone()).unwrap();
     let router = Router::new().route("/v1/users/{consumerUserId}/messages/{messageId}", on_get(show));
     enable_logs();
-    let response = af_http::lambda(af_http::service(router)).oneshot(request).await.unwrap();
-    let status = response.status().as_u16();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    let service = af_http::lambda_service(af_http::service(router));
+    let response = service.oneshot(LambdaEvent::new(payload, Context::default())).await.unwrap();
+    let response = serde_json::to_value(response).unwrap();
+    let status = u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap();
+    let body = response["body"].as_str().unwrap_or_default();
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
 const ROUTE: &str = "GET /v1/users/{consumerUserId}/messages/{messageId}";
@@ -71,4 +81,59 @@ async fn an_id_with_a_slash_stays_one_segment() {
 async fn an_event_without_a_route_keeps_its_path() {
     let answer = response_to("$default", "/v1/users/u%20v/messages/m", "ignored").await;
     assert_eq!(answer, (200, json!(["u v", "m", "a b"])));
+}
+
+#[tokio::test]
+async fn an_id_with_a_question_mark_or_a_number_sign_does_not_end_the_path() {
+    for id in ["a?b", "a#b", "?q=x", "a\\b", "{a}", ".."] {
+        let answer = response_to(ROUTE, &format!("/v1/users/{id}/messages/tg:1:2"), id).await;
+        assert_eq!(answer, (200, json!([id, "tg:1:2", "a b"])), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_no_uri_may_contain_is_answered() {
+    for (query, value) in [
+        ("q=a b", "a b"),
+        ("q=\"", "\""),
+        ("q=<a>", "<a>"),
+        ("q=ü\u{7f}", "ü\u{7f}"),
+        ("q=a#b", "a#b"),
+        ("q=\\^`{|}", "\\^`{|}"),
+        ("q=a\nb\0", "a\nb\0"),
+    ] {
+        let mut event = event(ROUTE, "/v1/users/u/messages/m", "u");
+        event["rawQueryString"] = query.into();
+        event["pathParameters"]["messageId"] = "m".into();
+        assert_eq!(response_to_event(&event).await, (200, json!(["u", "m", value])), "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_cannot_be_in_a_uri_are_answered() {
+    for (name, value) in [
+        ("host", "a b"),
+        ("host", "["),
+        ("host", ""),
+        ("x-forwarded-proto", "a:/b"),
+        ("x-forwarded-proto", ""),
+    ] {
+        let mut event = event(ROUTE, "/v1/users/u/messages/tg:1:2", "u");
+        event["headers"][name] = value.into();
+        assert_eq!(response_to_event(&event).await, (200, json!(["u", "tg:1:2", "a b"])), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn any_text_in_a_query_or_a_path_is_answered() {
+    for code in (0..=0x2ff_u32).filter_map(char::from_u32) {
+        let mut event = event(ROUTE, &format!("/v1/users/a{code}/messages/tg:1:2"), &format!("a{code}"));
+        event["rawQueryString"] = format!("q=a{code}b&{code}").into();
+        let (status, _) = response_to_event(&event).await;
+        assert!(matches!(status, 200 | 400 | 422), "{code:?}: {status}");
+        event["routeKey"] = "$default".into();
+        event["requestContext"]["routeKey"] = "$default".into();
+        let (status, _) = response_to_event(&event).await;
+        assert!(matches!(status, 200 | 400 | 404 | 422), "{code:?}: {status}");
+    }
 }

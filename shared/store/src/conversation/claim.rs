@@ -100,12 +100,18 @@ impl Store {
         self.updated_conversation(update).await
     }
 
-    /// Records that the owner has fetched the files to restore, on condition that it has claimed no message
-    /// yet.
-    pub async fn restored_if_unclaimed(&self, key: &ConversationKey, now: Timestamp) -> Result<Commit> {
+    /// Records that `worker` has fetched the files to restore, on condition that it owns the conversation and has claimed
+    /// no message yet.
+    pub async fn restored_if_unclaimed(
+        &self,
+        key: &ConversationKey,
+        worker: &WorkerId,
+        now: Timestamp,
+    ) -> Result<Commit> {
         let update = Update::of(keys::conversation(key))
             .set("ow.rs", now)
-            .when("attribute_exists(#ow) AND attribute_not_exists(#ow.#cl)");
+            .when_is("ow.w", worker.as_str())
+            .when("attribute_not_exists(#ow.#cl)");
         self.update_or_stale(update).await
     }
 

@@ -64,7 +64,10 @@ pub enum Enqueued {
     /// The queue of the conversation is full. Nothing was written.
     QueueFull,
     /// The sender has used its allowance. Nothing was written.
-    RateLimited,
+    RateLimited {
+        /// When the next message of the sender is accepted.
+        until: Timestamp,
+    },
     /// The template of the message does not exist any more. Nothing was written.
     TemplateMissing,
 }
@@ -329,7 +332,8 @@ fn decide(
     }
     let allowance = match (&message.limit, Reader::of(meta).time_if(FULL_AT)?) {
         (Some(limit), Some(full)) if full > limit.latest_full(now) => {
-            return Ok(Decision::Refuse(Enqueued::RateLimited));
+            let until = limit.accepted_from(full);
+            return Ok(Decision::Refuse(Enqueued::RateLimited { until }));
         }
         (Some(_), Some(full)) if full > now => Allowance::Partial,
         _ => Allowance::Full,

@@ -106,9 +106,9 @@ pub async fn ask_to_switch_if_owned(world: &World, app: &App, times: usize) -> V
 
 pub async fn restored_if_unclaimed(world: &World, app: &App, times: usize) -> Vec<String> {
     world.enqueue(&conversation(), None).await;
-    world.worker("w", Some(&conversation())).await;
+    let worker = world.worker("w", Some(&conversation())).await;
     let key = world.stored(&conversation()).await.key;
-    send!(times, app.store.restored_if_unclaimed(&key, app.now()))
+    send!(times, app.store.restored_if_unclaimed(&key, &worker, app.now()))
 }
 
 /// Like the use case, this call reads the conversation again before each repetition.

@@ -310,6 +310,8 @@ async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
     assert_eq!(says(4).await, json!({"ok": true, "rejected": "rate_limited"}));
     assert_eq!(chat.notices().await, [r#"Notice("Too fast.")"#]);
     assert_eq!(says(3).await["duplicate"], true, "a repetition is not limited");
+    assert_eq!(chat.edits(20, 3, json!({"text": "ho"})).await["changed"], "edit", "an edit is not limited");
+    assert_eq!(says(21).await["rejected"], "rate_limited");
     chat.world.advance(Millis::new(2_999));
     assert_eq!(says(4).await["rejected"], "rate_limited");
     chat.world.advance(Millis::new(1));
@@ -325,4 +327,6 @@ async fn a_chat_over_its_limit_is_rejected_until_its_allowance_returns() {
         assert_eq!(says(update).await["duplicate"], false);
     }
     assert_eq!(says(8).await["rejected"], "rate_limited", "an hour does not save more than one burst");
+    chat.configure(json!({"maxPerMinute": 20, "maxBurst": 4})).await;
+    assert_eq!(says(9).await["duplicate"], false, "a higher limit is in force at once");
 }

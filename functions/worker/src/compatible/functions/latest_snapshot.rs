@@ -19,7 +19,7 @@ pub async fn run(mut call: Call) -> Result<Option<RestorableSnapshot>, AppError>
     };
     Ok(Some(RestorableSnapshot {
         snapshot_id: snapshot.id.to_string(),
-        download_url: call.link(&object_key(&snapshot.id)).await?,
+        download_url: call.restore_link(&object_key(&snapshot.id)).await?,
         sha256: snapshot.content.as_ref().map(|content| content.sha256.to_string()),
         size_bytes: snapshot.content.as_ref().map(|content| content.size_bytes),
         created_at: snapshot.created_at.as_millis(),

@@ -73,6 +73,7 @@ impl<W: Write> Packer<'_, W> {
             let target = fs::read_link(&path).map_err(at(&path))?;
             if self.is_kept(name, &target) {
                 self.count.add(0)?;
+                self.count.keep_name(name.as_os_str().len() + target.as_os_str().len())?;
                 let mut header = header_of(&meta, EntryType::Symlink);
                 self.tar.append_link(&mut header, name, target).map_err(at(&path))?;
             } else {
@@ -103,6 +104,7 @@ impl<W: Write> Packer<'_, W> {
             return Ok(Vec::new());
         }
         self.count.add(0)?;
+        self.count.keep_name(name.as_os_str().len())?;
         let mut header = header_of(meta, EntryType::Directory);
         self.tar.append_data(&mut header, name, io::empty()).map_err(at(path))?;
         Ok(entries)

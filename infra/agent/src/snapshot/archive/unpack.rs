@@ -23,8 +23,6 @@ const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
 const MAX_EXTENSIONS_BYTES: u64 = 8 << 30;
 /// Bytes of a header without its content.
 const HEADER_BYTES: u64 = 512;
-/// Most bytes of the names that are in memory until the end: those of folders and links.
-const MAX_KEPT_NAME_BYTES: usize = 32 << 20;
 /// Latest time of a modification: the end of the year 9999. File systems do not accept all later times.
 const MAX_MODIFIED_SECS: u64 = 253_402_300_799;
 
@@ -57,7 +55,6 @@ struct Unpacker<'a> {
     folder: &'a Path,
     count: Count,
     extension_bytes: u64,
-    kept_name_bytes: usize,
     next: Extensions,
     folders: Vec<(PathBuf, u32)>,
     /// The names of links and their targets.
@@ -68,7 +65,7 @@ impl<'a> Unpacker<'a> {
     fn new(folder: &'a Path, limits: Limits) -> Self {
         let (count, next) = (Count::new(limits), Extensions::default());
         let (folders, links) = (Vec::new(), Vec::new());
-        Self { folder, count, extension_bytes: 0, kept_name_bytes: 0, next, folders, links }
+        Self { folder, count, extension_bytes: 0, next, folders, links }
     }
 
     fn add(&mut self, mut entry: Entry<'_, impl Read>) -> Result<(), ArchiveError> {
@@ -126,7 +123,7 @@ impl<'a> Unpacker<'a> {
         match kind {
             EntryType::Directory => {
                 self.create_folders(&name)?;
-                self.keep_names(name.as_os_str().len())?;
+                self.count.keep_name(name.as_os_str().len())?;
                 self.folders.push((name, mode | FOLDER_MODE_BITS));
             }
             EntryType::Regular => {
@@ -146,7 +143,7 @@ impl<'a> Unpacker<'a> {
                     return Err(ArchiveError::Outside(name));
                 }
                 self.count.add(0)?;
-                self.keep_names(name.as_os_str().len() + target.as_os_str().len())?;
+                self.count.keep_name(name.as_os_str().len() + target.as_os_str().len())?;
                 self.links.push((name, target));
             }
             _ => return Err(ArchiveError::Kind(name)),
@@ -169,12 +166,6 @@ impl<'a> Unpacker<'a> {
     /// Creates the folders that the entry `name` is in.
     fn create_parents(&mut self, name: &Path) -> Result<(), ArchiveError> {
         name.parent().map_or(Ok(()), |parent| self.create_folders(parent))
-    }
-
-    fn keep_names(&mut self, bytes: usize) -> Result<(), ArchiveError> {
-        // A name in memory also needs its vector's entry.
-        self.kept_name_bytes += bytes + size_of::<(PathBuf, PathBuf)>();
-        if self.kept_name_bytes > MAX_KEPT_NAME_BYTES { Err(self.count.limits.too_large()) } else { Ok(()) }
     }
 
     /// Creates the links, and sets the modes of folders.

@@ -46,10 +46,10 @@ pub async fn to_restore(
     Ok(latest?)
 }
 
-/// Records that the owner has fetched the snapshot to restore, if `object_key` is the key of a snapshot.
-pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<()> {
+/// Records that `worker` has fetched the snapshot to restore, if it owns the conversation of the snapshot.
+pub(crate) async fn fetched(app: &App, worker: &WorkerId, object_key: &str) -> Result<()> {
     if let Some(id) = snapshot_under(object_key) {
-        app.store.restored_if_unclaimed(&id.parts().conversation, app.now()).await?;
+        app.store.restored_if_unclaimed(&id.parts().conversation, worker, app.now()).await?;
     }
     Ok(())
 }

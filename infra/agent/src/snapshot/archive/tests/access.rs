@@ -2,35 +2,10 @@
 
 use std::io;
 use std::os::unix::fs::lchown;
-use std::thread;
 
 use super::*;
 use crate::snapshot::folder::Folder;
-
-/// The user of the worker if the test runs as root.
-const USER: u32 = 65_534;
-
-/// Runs `work` without the rights of root.
-fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    // On Linux, each thread has a user of its own.
-    let as_user = || {
-        #[cfg(target_os = "linux")]
-        if rustix::process::geteuid().is_root() {
-            let user = rustix::process::Uid::from_raw(USER);
-            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
-        }
-        work()
-    };
-    thread::scope(|scope| scope.spawn(as_user).join()).unwrap()
-}
-
-/// Sets the mode of `path`, and gives it to the user of the worker.
-fn deny(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    if rustix::process::geteuid().is_root() {
-        lchown(path, Some(USER), Some(USER)).unwrap();
-    }
-}
+use crate::unprivileged::{deny, without_rights};
 
 #[test]
 fn files_and_folders_without_access_are_packed() {

@@ -238,3 +238,14 @@ fn long_names_and_targets_of_other_programs_archives_are_restored() {
     assert_eq!(fs::read(back.path().join(name)).unwrap(), b"text");
     assert_eq!(fs::read_link(back.path().join("link")).unwrap(), Path::new(&target));
 }
+
+#[test]
+fn a_folder_with_more_names_than_unpacking_keeps_is_not_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = "t".repeat(3_000);
+    for n in 0..12_000 {
+        symlink(&target, folder.path().join(n.to_string())).unwrap();
+    }
+    let refused = pack(folder.path(), io::sink()).err().unwrap();
+    assert!(matches!(refused, ArchiveError::TooLarge { .. }), "{refused}");
+}
