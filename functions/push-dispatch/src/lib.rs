@@ -3,6 +3,7 @@
 
 use af_app::push::run_due::{SCHEDULE_RUNS_FOR, run_due};
 use af_app::{App, AppError, Boot, BootError};
+use af_runtime::metric::Metric;
 use serde_json::{Value, json};
 
 /// The function.
@@ -27,17 +28,12 @@ impl PushDispatch {
     pub async fn handle(&self, _event: Value) -> Result<Value, AppError> {
         let done = Box::pin(run_due(&self.app, SCHEDULE_RUNS_FOR)).await?;
         if done.errors > 0 {
-            tracing::warn!(
-                metric = "push_dispatch_error",
-                errors = done.errors,
-                "push jobs were not dispatched"
-            );
+            Metric::PushDispatchError.add(done.errors);
+            tracing::warn!(errors = done.errors, "push jobs were not dispatched");
         }
         if done.unfinished {
-            tracing::warn!(
-                metric = "push_dispatch_unfinished",
-                "a run ended before its work; the next one goes on"
-            );
+            Metric::PushDispatchUnfinished.count();
+            tracing::warn!("a run ended before its work; the next one goes on");
         }
         Ok(json!({
             "enqueued": done.enqueued,

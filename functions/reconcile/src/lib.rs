@@ -1,7 +1,7 @@
 //! Reconcile, on a schedule and on the table's stream. Every event starts the same run: observe everything, plan,
 //! execute. A failed run is an error, so that the stream sends its batch again.
 
-use af_app::pool::reconcile::{LONG_WAIT, Reconciled, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_app::{App, AppError, Boot, BootError};
 use serde_json::{Value, json};
 
@@ -29,17 +29,7 @@ impl Reconcile {
         match Box::pin(reconcile(&self.app)).await? {
             Reconciled::Ran(report) => {
                 for error in &report.errors {
-                    tracing::warn!(metric = "reconcile_error", error, "reconcile lacks something");
-                }
-                if report
-                    .oldest_waiting_since
-                    .is_some_and(|since| report.at.saturating_sub(since) >= LONG_WAIT.as_millis())
-                {
-                    tracing::warn!(
-                        metric = "long_wait",
-                        since = report.oldest_waiting_since,
-                        "a message waits for long"
-                    );
+                    tracing::warn!(error, "reconcile lacks something");
                 }
                 for warning in &report.warnings {
                     tracing::warn!(warning, "reconcile warns");

@@ -98,8 +98,10 @@ impl Objects {
             .checksum_sha256(in_base64(&content.sha256));
         let signed = request.presigned(lasting(OPERATION, key, good_for)?).await;
         let signed = signed.map_err(|e| ObjectsError::of(OPERATION, key, &e))?;
-        let headers = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Ok(Presigned { url: signed.uri().to_owned(), headers: headers.collect() })
+        Ok(Presigned {
+            url: signed.uri().to_owned(),
+            headers: signed_headers(signed.uri(), signed.headers()),
+        })
     }
 
     /// Presigns a GET of the object under `key`.
@@ -167,6 +169,16 @@ impl Objects {
     }
 }
 
+/// The headers of a presigned request that its signature contains, and that the sender must therefore send. On Lambda, the
+/// SDK adds the header `x-amzn-trace-id` of our own invocation and does not sign it.
+fn signed_headers<'a>(url: &str, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let names = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-SignedHeaders="));
+    let names: Vec<&str> = names.unwrap_or_default().split("%3B").collect();
+    let signed = headers.filter(|(name, _)| names.contains(&name.to_ascii_lowercase().as_str()));
+    signed.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// The timeouts of a call that uploads this many bytes: the usual ones plus the upload time.
 fn timeouts_for(size_bytes: u64) -> TimeoutConfig {
     let longer = Duration::from_secs(size_bytes / MIN_BYTES_PER_SECOND);
@@ -213,6 +225,16 @@ mod tests {
         assert_eq!(in_hex(&in_base64(&sha256)), Some(sha256));
         assert_eq!(in_hex("JwQvTm7KfQsqfuQCbfLs+g==-2"), None);
         assert_eq!(in_hex("AAAA"), None);
+    }
+
+    #[test]
+    fn a_presigned_request_has_only_the_headers_that_are_signed() {
+        let url = "https://bucket.example/key?X-Amz-Expires=60&X-Amz-SignedHeaders=content-length%3Bhost&X-Amz-Signature=00";
+        let headers =
+            [("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793"), ("Content-Length", "3")];
+        let signed = signed_headers(url, headers.into_iter());
+        assert_eq!(signed, [("Content-Length".to_owned(), "3".to_owned())]);
+        assert_eq!(signed_headers("https://bucket.example/key", headers.into_iter()), []);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
+use af_runtime::metric::Metric;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::AUTHORIZATION;
@@ -114,7 +115,8 @@ impl AuthLimit {
             return None;
         }
         (failures.count >= MAX_FAILURES).then(|| {
-            tracing::warn!(metric = "auth_rejected", "call of an address with too many failures");
+            Metric::AuthRejected.count();
+            tracing::warn!("call of an address with too many failures");
             let detail = "too many calls of this address had no valid key or token";
             let wait = Millis::new(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             Refusal::new(Code::RateLimited, detail).after(wait).into()

@@ -1,5 +1,5 @@
-//! The differences between a request from API Gateway and one from a socket: API Gateway decodes the path, and it knows
-//! the address of the client.
+//! The differences between a request from API Gateway and one from a socket: API Gateway decodes the path, it knows the
+//! address of the client, and it has ids of the request.
 //!
 //! An HTTP API hands its function the path percent-decoded (`rawPath`, unlike its name, and the path parameters).
 //! Routed as it is, an id would be decoded twice (`%2541` would end as `A`), and an id with `#` would end the path.
@@ -77,7 +77,18 @@ fn with_valid_uri(event: HttpEvent) -> LambdaEvent<LambdaRequest> {
     LambdaEvent::new(LambdaRequest::ApiGatewayV2(request), context)
 }
 
+/// The ids of a request in the other logs of AWS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AwsIds {
+    /// `requestId` of the access log. `None` when the request came through the URL of a function.
+    pub(crate) gateway: Option<String>,
+    /// `functionRequestId` of the access log, and `requestId` of the lines that Lambda itself logs.
+    pub(crate) function: Option<String>,
+}
+
 fn with_encoded_path(mut request: Request) -> Request {
+    let ids = aws_ids(&request);
+    request.extensions_mut().insert(ids);
     if let Some(address) = address(&request) {
         request.extensions_mut().insert(address);
     }
@@ -85,6 +96,15 @@ fn with_encoded_path(mut request: Request) -> Request {
         *request.uri_mut() = uri;
     }
     request
+}
+
+fn aws_ids(request: &Request) -> AwsIds {
+    let gateway = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    };
+    let function = request.lambda_context_ref().map(|context| context.request_id.clone());
+    AwsIds { gateway, function }
 }
 
 fn address(request: &Request) -> Option<ClientAddress> {

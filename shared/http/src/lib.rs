@@ -5,6 +5,7 @@
 
 mod auth_limit;
 mod cursor;
+mod emf;
 mod extract;
 mod lambda;
 mod problem;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field};
 
 use crate::auth_limit::{AuthLimit, Call};
+use crate::lambda::AwsIds;
 use crate::problem::{OWN_HEADERS, Problem};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 
@@ -82,9 +83,12 @@ async fn observe(mut request: Request, next: Next) -> Response {
 /// At level error, so that a log of errors alone still has the ids.
 fn span(request: &Request, id: &RequestId) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str);
+    let aws_ids = request.extensions().get::<AwsIds>().cloned().unwrap_or_default();
     tracing::error_span!(
         "request",
         request_id = id.as_str(),
+        gateway_request_id = aws_ids.gateway,
+        function_request_id = aws_ids.function,
         traceparent = traceparent(request.headers()),
         method = request.method().as_str(),
         route,

@@ -13,7 +13,7 @@ enum Layer {
     Api,
     /// One outside system each; imports the domain and the runtime.
     Adapter,
-    /// Conventions of the HTTP API; imports the domain and the wire types.
+    /// Conventions of the HTTP API; imports the domain, the runtime and the wire types.
     Http,
     /// Use cases; import the domain, the runtime, the wire types that they answer with, and adapters.
     App,
@@ -54,7 +54,7 @@ impl Layer {
             Self::Domain => false,
             Self::Runtime | Self::Api => other == Domain,
             Self::Adapter | Self::Emulator | Self::Sam => matches!(other, Domain | Runtime),
-            Self::Http => matches!(other, Domain | Api),
+            Self::Http => matches!(other, Domain | Runtime | Api),
             Self::App => matches!(other, Domain | Runtime | Api | Adapter),
             Self::Agent => matches!(other, Domain | Runtime | Api | Adapter),
             Self::Function => matches!(other, Domain | Runtime | Api | Adapter | Http | App),

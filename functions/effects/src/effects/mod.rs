@@ -1,4 +1,7 @@
 //! The effects, one per file. A new effect is a file here and an entry in one list.
+//!
+//! All effects of commits belong in this function. The stream of a table has at most two readers, and reconcile is the
+//! other one. AWS allows five filters for a mapping, and this function uses five: a new effect extends one of them.
 
 mod attachments;
 mod counters;
@@ -9,6 +12,7 @@ mod ledger;
 mod managed_bots;
 mod outbox;
 mod payload_ttl;
+mod queue_metrics;
 
 use crate::effect::Effect;
 
@@ -28,9 +32,11 @@ pub const AFTER_THE_STREAM: [Effect; 2] = [
     Effect { name: "ledger", run: |context, records| Box::pin(ledger::run(context, records)) },
 ];
 
-/// Effects of the schedule of the outboxes.
-pub const OF_THE_OUTBOX_SCHEDULE: [Effect; 1] =
-    [Effect { name: "outbox", run: |context, records| Box::pin(outbox::due(context, records)) }];
+/// Effects of the schedule of the outboxes, which runs each minute.
+pub const OF_THE_OUTBOX_SCHEDULE: [Effect; 2] = [
+    Effect { name: "outbox", run: |context, records| Box::pin(outbox::due(context, records)) },
+    Effect { name: "queue_metrics", run: |context, records| Box::pin(queue_metrics::run(context, records)) },
+];
 
 /// Effects of the schedule of the sweep.
 pub const OF_THE_SWEEP: [Effect; 2] = [

@@ -7,6 +7,7 @@ use af_api::keys::Scope;
 use af_domain::ids::{CompanyId, ConsumerUserId, SecretRef};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
+use af_runtime::metric::Metric;
 use af_store::api_key::ApiKey;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -82,7 +83,8 @@ impl Caller {
 pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller> {
     let caller = match authenticate(app, token).await {
         Err(AppError::Refused(refusal)) => {
-            tracing::warn!(metric = "auth_rejected", "call without a valid key");
+            Metric::AuthRejected.count();
+            tracing::warn!("call without a valid key");
             return Err(refusal.into());
         }
         other => other?,

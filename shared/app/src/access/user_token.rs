@@ -7,6 +7,7 @@ use af_api::keys::Scope;
 use af_domain::ids::ConsumerUserId;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::metric::Metric;
 use secrecy::SecretString;
 
 use super::auth::{BOOTSTRAP_KEY_ID, Caller, UserOfToken, admit, valid_key};
@@ -30,7 +31,8 @@ pub async fn admit_for_user(app: &App, token: &str, of: Option<&str>) -> Result<
     }
     let caller = match verify(app, token).await {
         Err(AppError::Refused(refusal)) => {
-            tracing::warn!(metric = "auth_rejected", "call without a valid user token");
+            Metric::AuthRejected.count();
+            tracing::warn!("call without a valid user token");
             return Err(refusal.into());
         }
         other => other?,

@@ -6,6 +6,7 @@ use af_domain::ids::WorkerId;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 pub use af_domain::worker::TOKEN_GOOD_FOR;
+use af_runtime::metric::Metric;
 use secrecy::SecretString;
 
 use super::signed::{current_key, sign, verified};
@@ -51,7 +52,8 @@ pub async fn verify(app: &App, token: &str) -> Result<WorkerId> {
     match examine(app, token).await? {
         Signed::Good(worker) => Ok(worker),
         Signed::Expired(worker) => {
-            tracing::warn!(metric = "auth_rejected", %worker, "call with an expired worker token");
+            Metric::AuthRejected.count();
+            tracing::warn!(%worker, "call with an expired worker token");
             Err(Refusal::new(Code::Unauthorized, "this worker token has expired").into())
         }
     }
@@ -62,7 +64,8 @@ pub async fn verify(app: &App, token: &str) -> Result<WorkerId> {
 pub async fn examine(app: &App, token: &str) -> Result<Signed> {
     let signed = read(app, token).await?;
     if signed.is_none() {
-        tracing::warn!(metric = "auth_rejected", "call without a valid worker token");
+        Metric::AuthRejected.count();
+        tracing::warn!("call without a valid worker token");
     }
     let refused = || Refusal::new(Code::Unauthorized, "a valid worker token is required");
     Ok(signed.ok_or_else(refused)?)

@@ -3,6 +3,7 @@
 use af_domain::conversation::RecoverCause;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
+use af_runtime::metric::Metric;
 use af_store::conversation::FailOutcome;
 
 use super::repair;
@@ -29,7 +30,10 @@ pub(crate) async fn recover(
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
     let notice = apology(app, &conversation, &back).await?;
     match app.store.fail_if_unchanged(&conversation, &back, true, now, policies, notice.as_ref()).await? {
-        FailOutcome::Done => Ok(Outcome::Done),
+        FailOutcome::Done => {
+            Metric::LeaseExpired.count();
+            Ok(Outcome::Done)
+        }
         FailOutcome::Stale => Ok(Outcome::Stale),
         FailOutcome::MessageMissing => repair::repair(app, key, policies).await,
     }

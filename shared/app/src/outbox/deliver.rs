@@ -5,6 +5,7 @@ use std::time::Duration;
 use af_domain::ids::SecretRef;
 use af_domain::outbox::{Chat, Delivery, DeliveryState, Entry, MAX_WAIT, Next, Outbox, Part};
 use af_domain::time::Millis;
+use af_runtime::metric::Metric;
 use af_store::conversation::Commit;
 use af_telegram::SendMessage;
 use secrecy::SecretString;
@@ -22,6 +23,18 @@ const UNREACHABLE_WAIT: Millis = Millis::from_secs(5);
 const LONG_WAIT: Millis = Millis::from_secs(300);
 /// The wait after a part whose fate is unknown, before the next part of the same reply.
 const UNCERTAIN_WAIT: Millis = Millis::from_secs(5);
+
+/// The metric of deliveries that end in `state`.
+const fn ended_metric(state: DeliveryState) -> Metric {
+    match state {
+        DeliveryState::Sent => Metric::DeliverySent,
+        DeliveryState::Uncertain => Metric::DeliveryUncertain,
+        DeliveryState::Failed => Metric::DeliveryFailed,
+        DeliveryState::Cancelled => Metric::DeliveryCancelled,
+        // A delivery that waits has not ended.
+        DeliveryState::Dropped | DeliveryState::Waiting => Metric::DeliveryDropped,
+    }
+}
 
 /// How one sender goes on after a step.
 enum Step {
@@ -44,7 +57,7 @@ pub async fn deliver(app: &App, chat: &Chat, budget: Duration) -> Result<()> {
         let step = match outbox.next(app.now()) {
             Next::Empty | Next::Later(_) => Step::Stop,
             Next::Interrupted => {
-                tracing::warn!(metric = "delivery_uncertain", %chat, "a sender died while it sent a part");
+                tracing::warn!(%chat, "a sender died while it sent a part");
                 sender.change(&outbox, &outbox.with_part(Part::Uncertain, app.now())).await?
             }
             Next::Send if sender.began.elapsed() >= budget => Step::Stop,
@@ -158,7 +171,7 @@ impl Sender<'_> {
         let now = self.app.now();
         let is_uncertain = part == Part::Uncertain;
         if is_uncertain {
-            tracing::warn!(metric = "delivery_uncertain", chat = %sending.chat, "Telegram's answer was lost");
+            tracing::warn!(chat = %sending.chat, "Telegram's answer was lost");
         }
         let after = sending.with_part(part, now);
         match after.head() {
@@ -181,7 +194,8 @@ impl Sender<'_> {
             let reason = format!("{reason}; it has waited for a day, or would have to");
             return self.give_up(outbox, head, DeliveryState::Failed, reason).await;
         }
-        tracing::warn!(metric = "delivery_waits", chat = %outbox.chat, wait_ms = wait.as_millis(), reason, "a message waits for Telegram");
+        Metric::DeliveryDelayed.count();
+        tracing::warn!(chat = %outbox.chat, wait_ms = wait.as_millis(), reason, "a message waits for Telegram");
         self.change(outbox, &outbox.waiting(wait, now)).await
     }
 
@@ -203,8 +217,8 @@ impl Sender<'_> {
     async fn end(&self, outbox: &Outbox, delivery: Delivery) -> Result<Step> {
         let ended = self.app.store.end_delivery_if_unchanged(outbox, &delivery, self.app.now());
         if let Commit::Done = ended.await? {
+            ended_metric(delivery.state).count();
             tracing::info!(
-                metric = "delivery_ended",
                 state = delivery.state.as_str(),
                 chat = %outbox.chat,
                 reason = delivery.reason.as_deref().unwrap_or_default(),

@@ -5,6 +5,7 @@ use af_domain::conversation::Conversation;
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_runtime::metric::Metric;
 
 use super::outcome::Outcome;
 use crate::settings::policies;
@@ -68,7 +69,8 @@ pub(crate) async fn finish_drain(
     let Ok(mut stopping) = worker.finish_drain(owned.as_ref(), now) else { return Ok(Outcome::Stale) };
     stopping.snapshot_missed = owes && snapshot != FinalSnapshot::Waived;
     if stopping.snapshot_missed {
-        tracing::warn!(worker = %id, metric = "snapshot_missed", "a worker leaves without its final snapshot");
+        Metric::SnapshotMissed.count();
+        tracing::warn!(worker = %id, "a worker leaves without its final snapshot");
     }
     let freed = match &owned {
         None => None,

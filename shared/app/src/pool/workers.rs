@@ -10,6 +10,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, DrainReason, MANUAL, Worker, WorkerStatus};
 use af_providers::{PoolConfig, PoolSettings};
+use af_runtime::metric::Metric;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
@@ -132,7 +133,8 @@ pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>)
         match row {
             Ok(worker) => workers.push(worker),
             Err(error) => {
-                tracing::warn!(%error, metric = "worker_unreadable", "a worker's row cannot be read");
+                Metric::WorkerUnreadable.count();
+                tracing::warn!(%error, "a worker's row cannot be read");
                 unreadable.push(error);
             }
         }

@@ -5,6 +5,7 @@ use af_domain::ids::RunKey;
 use af_domain::policy::Policies;
 use af_domain::push::{Dispatch, DispatchSource, DispatchStatus, Due, PushJob, PushMode, Slot, due};
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::metric::Metric;
 use af_store::conversation::NewMessage;
 use af_store::push::{Dispatched, JobPlace, Run};
 
@@ -138,8 +139,9 @@ impl Step {
             Ok(next) => (next, None),
             Err(error) => {
                 let (job, zone) = (&job.id, &job.zone);
+                Metric::PushScheduleError.count();
                 tracing::warn!(
-                    metric = "push_schedule_error", %job, %zone, %error,
+                    %job, %zone, %error,
                     "the next run of a push job cannot be computed; the job keeps its last slot"
                 );
                 (due.last, Some(now + LOOK_AGAIN))

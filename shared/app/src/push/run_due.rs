@@ -6,6 +6,7 @@ use std::time::Duration;
 use af_domain::agent::Binding;
 use af_domain::ids::ConsumerUserId;
 use af_domain::time::Timestamp;
+use af_runtime::metric::Metric;
 use af_store::push::DueJob;
 use futures::StreamExt;
 
@@ -102,14 +103,19 @@ async fn one(app: &App, due: DueJob, bindings: &HashMap<ConsumerUserId, Binding>
         Ok(None) => return Some(JobOutcome::default()),
         Err(error) => {
             let (job, user) = (&place.id, &place.user);
-            tracing::error!(metric = "push_schedule_error", %job, %user, %error, "a push job is malformed");
+            Metric::PushScheduleError.count();
+            tracing::error!(%job, %user, %error, "a push job is malformed");
             let until: Timestamp = app.now() + LOOK_AGAIN;
             let postponed = app.store.postpone_push_job_if_waiting(&place, until).await;
             postponed.map(|_| JobOutcome::default()).map_err(Into::into)
         }
     };
     match dispatched {
-        Ok(outcome) => Some(outcome),
+        Ok(outcome) => {
+            Metric::PushEnqueued.add(outcome.enqueued);
+            Metric::PushFailed.add(outcome.failed);
+            Some(outcome)
+        }
         Err(error) => {
             let (job, error) = (&place.id, &error as &dyn std::error::Error);
             tracing::error!(error, %job, "a push job was not dispatched; the next run tries again");

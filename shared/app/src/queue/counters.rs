@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use af_domain::time::Timestamp;
+use af_runtime::metric::Metric;
 use af_store::StoreError;
 use af_store::counters::{Counters, counted};
 use serde::Deserialize;
@@ -65,6 +66,18 @@ pub async fn count(app: &App, records: &[StreamRecord]) -> Result<()> {
     if !change.is_zero() {
         app.store.count(&change, token(records)).await?;
     }
+    Ok(())
+}
+
+/// Records the counters as metrics.
+pub async fn measure(app: &App) -> Result<()> {
+    let counters = app.store.counters().await?;
+    // A counter can be below 0 for a moment, because the stream has no order between items.
+    let value = |counter: i64| u64::try_from(counter).unwrap_or_default();
+    Metric::MessagesReady.record(value(counters.queued_ready));
+    Metric::MessagesScheduled.record(value(counters.queued_scheduled));
+    Metric::MessagesProcessing.record(value(counters.processing));
+    Metric::DeadLetters.record(value(counters.dead_letter));
     Ok(())
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::attempt::AttemptEnd;
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::ledger::{Figures, Prices};
 use af_domain::message::MessageStatus;
 use af_domain::push::Day;
 use af_domain::time::Timestamp;
+use af_runtime::metric::Metric;
 use af_store::Page;
 pub use af_store::ledger::{Account, Days, LedgerRow, Rows};
 use af_store::ledger::{MAX_LEDGER_ROWS, MessageChange, message_change};
@@ -50,7 +52,23 @@ pub async fn record(app: &App, records: &[StreamRecord]) -> Result<()> {
         // A stale write means that this part was counted by an earlier delivery of the batch.
         app.store.add_to_ledger_if_new(&format!("{}-{part}", token(records)), rows, app.now()).await?;
     }
+    changes.iter().for_each(|(change, _)| measure(change));
     Ok(())
+}
+
+/// Records the metrics of a change. A batch that is delivered again is measured again.
+fn measure(change: &MessageChange) {
+    match change.ended {
+        Some(MessageStatus::Done) => Metric::MessageDone.count(),
+        Some(MessageStatus::DeadLetter) => Metric::MessageDeadLettered.count(),
+        _ => {}
+    }
+    for attempt in &change.attempts {
+        Metric::ProcessingTime.record(attempt.ended_at.since(attempt.claimed_at).as_millis());
+        if attempt.end == AttemptEnd::Requeued {
+            Metric::AttemptFailed.count();
+        }
+    }
 }
 
 /// What a change adds to which accounts.

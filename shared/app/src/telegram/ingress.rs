@@ -3,6 +3,7 @@
 use af_domain::agent::Bot;
 use af_domain::ids::BotIdentity;
 use af_domain::refusal::{Code, Refusal};
+use af_runtime::metric::Metric;
 use af_telegram::update::{Ingress, read};
 
 use crate::telegram::bots::is_webhook_secret;
@@ -17,10 +18,15 @@ use crate::{App, Result};
 /// update again.
 pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> Result<Handled> {
     let Some(bot) = genuine_bot(app, bot, secret.unwrap_or_default()).await? else {
-        tracing::warn!(metric = "webhook_rejected", "webhook call with an unknown bot or a wrong secret");
+        Metric::WebhookRejected.count();
+        tracing::warn!("webhook call with an unknown bot or a wrong secret");
         return Err(Refusal::new(Code::Unauthorized, "unknown bot or wrong secret token").into());
     };
     let handled = meaning(app, &bot, read(&bot.identity, body)).await?;
+    if let Handled::Enqueued { duplicate: true, .. } | Handled::ManagedBot { duplicate: true, .. } = &handled
+    {
+        Metric::WebhookDuplicate.count();
+    }
     let reason = match &handled {
         Handled::Ignored { reason } => Some(reason.as_str()),
         Handled::Rejected(rejection) => Some(rejection.as_str()),
@@ -30,7 +36,8 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
         | Handled::ManagedBot { .. } => None,
     };
     if let Some(reason) = reason {
-        tracing::info!(metric = "webhook_ignored", bot = %bot.identity, reason, "an update became no message");
+        Metric::WebhookIgnored.count();
+        tracing::info!(bot = %bot.identity, reason, "an update became no message");
     }
     Ok(handled)
 }

@@ -3,7 +3,9 @@
 use af_domain::conversation::{ClaimRefusal, Claimed, Conversation, ReadyKey};
 use af_domain::ids::ConversationKey;
 use af_domain::pool::ReadyConversation;
+use af_domain::time::Timestamp;
 use af_domain::worker::DrainReason;
+use af_runtime::metric::Metric;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 
@@ -61,7 +63,7 @@ pub(super) async fn claim_owned(
                 }
                 let commit = app.store.claim_if_owned(&conversation, &claimed, &policies);
                 let (commit, loaded) = tokio::join!(commit, load(app, request, &claimed));
-                if let Commit::Done = commit? {
+                if is_won(commit?, &claimed, now) {
                     return deliver_job(app, request, claimed, loaded?).await;
                 }
             }
@@ -251,6 +253,18 @@ pub(super) async fn drain_if_skipped(
 /// Commits a claim. It fails when another worker has claimed the conversation meanwhile.
 async fn is_claimed(app: &App, conversation: &Conversation, claimed: &Claimed) -> Result<bool> {
     let policies = policies::for_agent(app, &conversation.agent).await?;
-    let commit = app.store.claim_if_free(conversation, claimed, app.now(), &policies).await?;
-    Ok(matches!(commit, Commit::Done))
+    let now = app.now();
+    let commit = app.store.claim_if_free(conversation, claimed, now, &policies).await?;
+    Ok(is_won(commit, claimed, now))
+}
+
+/// Whether a claim was committed; it is measured.
+fn is_won(commit: Commit, claimed: &Claimed, now: Timestamp) -> bool {
+    let is_won = matches!(commit, Commit::Done);
+    if is_won {
+        Metric::ClaimWait.record(now.since(claimed.lease.entry.waits_until()).as_millis());
+    } else {
+        Metric::ClaimLost.count();
+    }
+    is_won
 }

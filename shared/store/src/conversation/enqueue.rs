@@ -16,6 +16,7 @@ use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, TemplateK
 use af_domain::ingress::SenderLimit;
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
+use af_runtime::metric::Metric;
 
 use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
@@ -188,6 +189,7 @@ impl Store {
                 return Ok(EnqueuedWith::Enqueued(Enqueued::Duplicate { same_body }));
             }
             if committed.is_done() {
+                Metric::MessageEnqueued.count();
                 return Ok(EnqueuedWith::Enqueued(Enqueued::New));
             }
             if committed.failed_condition(TEMPLATE_WRITE).is_some() {

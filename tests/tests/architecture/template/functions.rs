@@ -25,7 +25,8 @@ const ENVIRONMENT: [(&str, &[&str]); 9] = [
 ];
 
 /// Variables of every function, from the template's globals.
-const ENVIRONMENT_OF_ALL: [&str; 4] = ["DEPLOYMENT_ID", "RUST_LOG", "SECRETS_PREFIX", "TABLE_NAME"];
+const ENVIRONMENT_OF_ALL: [&str; 5] =
+    ["DEPLOYMENT_ID", "METRICS_NAMESPACE", "RUST_LOG", "SECRETS_PREFIX", "TABLE_NAME"];
 
 /// Every crate under `functions/` is deployed under its own name, and no other function is deployed.
 fn function_parity(template: &Template, crates: &BTreeSet<String>) -> Vec<String> {
@@ -113,7 +114,7 @@ fn a_missing_or_unknown_function_is_noticed() {
 #[test]
 fn a_missing_or_surplus_variable_is_noticed() {
     let variables = |names: &str| one_function(&format!("{{Environment: {{Variables: {{{names}}}}}}}"));
-    let all = "DEPLOYMENT_ID: x, BUCKET_NAME: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table, TELEGRAM_API_URL: x";
+    let all = "DEPLOYMENT_ID: x, BUCKET_NAME: x, METRICS_NAMESPACE: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table, TELEGRAM_API_URL: x";
     assert_eq!(environment_parity(&variables(all)), [""; 0]);
     assert_eq!(environment_parity(&variables(&all[18..])), ["Worker lacks DEPLOYMENT_ID"]);
     let surplus = format!("{all}, PUBLIC_URL: x");

@@ -3,10 +3,12 @@
 //! The linters check the form of the template; these tests check its content. Each rule is a function from a template
 //! to its faults. It has a test with a template that breaks it and a test with the real template.
 
+mod deployment;
 mod events;
 mod expansion;
 mod functions;
 mod limits;
+mod observability;
 mod policies;
 mod routes;
 mod timeouts;

@@ -17,6 +17,7 @@ use af_domain::media::Media;
 use af_domain::message::{Message, MessageStatus};
 use af_domain::snapshot::Stored;
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::metric::Metric;
 use af_store::StoreError;
 use af_store::attachment::to_be_fetched;
 use af_telegram::{Downloaded, Pause, RemoteFile, TelegramError};
@@ -45,8 +46,6 @@ const MAX_CHANGES: usize = 16;
 /// The wait before a file is requested again, if Telegram names none, and the longest wait that is accepted.
 const RETRY_WAIT: Millis = Millis::from_secs(1);
 const MAX_RETRY_WAIT: Millis = Millis::from_secs(5);
-/// The metric for files that were not fetched.
-const FAILED_METRIC: &str = "attachment_failed";
 
 /// Fetches the attachments of the messages in `records`. The failure of one message does not affect the others. A
 /// malformed record is skipped. After an error the batch is delivered again, and stored results are kept.
@@ -182,7 +181,8 @@ impl Fetcher<'_> {
             }
         }
         let message = &job.message.id;
-        tracing::warn!(metric = FAILED_METRIC, %message, %reason, "an attachment was not fetched");
+        Metric::AttachmentFailed.count();
+        tracing::warn!(%message, %reason, "an attachment was not fetched");
         Ok(attachment.failed(reason))
     }
 

@@ -4,6 +4,7 @@ use af_domain::ids::{SnapshotId, WorkerId};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::snapshot::SnapshotStatus;
 use af_domain::worker::Worker;
+use af_runtime::metric::Metric;
 use af_store::conversation::Commit;
 
 use super::ownership::{MAX_END_TRIES, leaving, own};
@@ -44,7 +45,8 @@ pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) ->
         if let Commit::Done = app.store.fail_if_uploading(&failed, freed, &policies).await? {
             tracing::warn!(worker = %worker, conversation = %failed.conversation, snapshot = %id, "snapshot failed");
             if missed && freed.is_some() {
-                tracing::warn!(worker = %worker, metric = "snapshot_missed", "a worker stops without its final snapshot");
+                Metric::SnapshotMissed.count();
+                tracing::warn!(worker = %worker, "a worker stops without its final snapshot");
             }
             return Ok(());
         }

@@ -6,6 +6,7 @@
 use af_aws::objects::Objects;
 use af_domain::ids::{SnapshotId, WorkerId};
 use af_domain::snapshot::{FinalizeRefusal, Stored};
+use af_runtime::metric::Metric;
 
 use super::fail::fail;
 use super::finalize::finalize;
@@ -39,8 +40,8 @@ pub async fn finalize_and_leave(
 pub async fn fail_and_leave(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<()> {
     let (snapshot, _) = own(app, worker, id).await?;
     if snapshot.content.is_none() && error.contains(STATUS_TOO_LARGE) {
+        Metric::SnapshotTooLarge.count();
         tracing::warn!(
-            metric = "snapshot_too_large",
             worker = %worker,
             snapshot = %id,
             "the archive of a snapshot was too large"

@@ -7,6 +7,7 @@ use std::time::Duration;
 use af_domain::ids::ConversationKey;
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
+use af_runtime::metric::Metric;
 use futures::StreamExt;
 
 use super::budget::RunBudget;
@@ -16,7 +17,7 @@ use crate::conversations::{recover, repair};
 use crate::error::with_causes;
 use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
-use crate::{App, Result};
+use crate::{App, AppError, Result};
 
 /// The most subjects at the same time: enough to hide a provider's latency, few enough for its rate limits.
 const MAX_CONCURRENT: usize = 8;
@@ -90,6 +91,9 @@ async fn run(
                     Outcome::Failed("it did not end within the time of the run".to_owned())
                 }
                 Ok(Err(error)) => {
+                    if let AppError::Provider(_) = error {
+                        Metric::ProviderError.count();
+                    }
                     let why = with_causes(&error);
                     tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
                     Outcome::Failed(why)

@@ -4,6 +4,7 @@
 mod budget;
 mod execute;
 mod machines;
+mod measure;
 mod observe;
 mod orphan;
 mod report;
@@ -14,5 +15,4 @@ mod teardown;
 mod waiting;
 
 pub use budget::InvocationLimits;
-pub use report::LONG_WAIT;
 pub use run::{Reconciled, dry_run, last_report, reconcile, reconcile_within};

@@ -4,6 +4,7 @@
 use af_domain::pool::Orphan;
 use af_domain::time::Timestamp;
 use af_providers::ProviderError;
+use af_runtime::metric::Metric;
 
 use super::observe::{LiveVolumes, Observation};
 use super::teardown::{FORCE_AFTER, ignore_not_found, remove_machine};
@@ -47,7 +48,8 @@ pub(super) async fn remove(
         }
     };
     if removed == Outcome::Done {
-        tracing::warn!(%orphan, metric = "orphan_removed", "an orphan is removed");
+        Metric::OrphanRemoved.count();
+        tracing::warn!(%orphan, "an orphan is removed");
     }
     Ok(removed)
 }

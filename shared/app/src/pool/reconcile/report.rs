@@ -10,8 +10,8 @@ use af_providers::{mixed_images_warning, shared_app_warning};
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
 
-/// How long a message may wait before the report warns of it and the alarm counts it.
-pub const LONG_WAIT: Millis = Millis::from_secs(5 * 60);
+/// How long a message may wait behind a running one before the report warns of it.
+const LONG_WAIT: Millis = Millis::from_secs(5 * 60);
 
 pub(super) fn report(
     observation: &Observation,

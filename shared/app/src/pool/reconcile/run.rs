@@ -5,10 +5,12 @@ use af_api::reconcile::Report;
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned, ReconcileState, plan};
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::metric::Metric;
 use af_store::reconcile_lease::Released;
 
 use super::budget::{InvocationLimits, RunBudget};
 use super::execute::execute;
+use super::measure::{record_actions, record_report};
 use super::observe::{Observation, observe};
 use super::report::report;
 use super::stored_report::stored_report;
@@ -80,6 +82,7 @@ async fn run_until_quiet(
     state: &mut ReconcileState,
 ) -> Result<Report, AppError> {
     let holder = budget.holder;
+    let began = app.now();
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
     for run in 1..=MAX_RUNS {
@@ -93,6 +96,7 @@ async fn run_until_quiet(
             }
         }
         let actions = execute(app, budget, &observation, &plan, &policies).await;
+        record_actions(&actions);
         *state = next_state(&observation, &plan, &actions, &policies, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&observation, plan, actions, now);
@@ -100,6 +104,7 @@ async fn run_until_quiet(
         if last.unserved > 0 && progress && may_go_on {
             continue;
         }
+        record_report(&last, &observation, began, app.now());
         let json = stored_report(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
         match app.store.end_reconcile(holder, &json, state, app.now()).await? {
             Released::RunAgain if may_go_on => {}
@@ -146,7 +151,8 @@ fn next_state(
     state.pause_spawns(spawns().filter_map(|(_, done)| requested_pause(done.as_ref()?)).max(), now);
     if let Some(end) = state.cool_down_ends().filter(|_| failed > 0) {
         let failures = state.failures;
-        tracing::error!(metric = "spawn_cool_down", failures, until = %end, "the provider starts no workers");
+        Metric::SpawnCoolDown.count();
+        tracing::error!(failures, until = %end, "the provider starts no workers");
     }
     state
 }

@@ -8,6 +8,7 @@ use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
 use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 use af_providers::{MachineRef, ProviderError, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
+use af_runtime::metric::Metric;
 use af_store::conversation::Commit;
 use secrecy::SecretString;
 
@@ -71,6 +72,9 @@ async fn not_started(
     error: AppError,
     policies: &Policies,
 ) -> Outcome {
+    if let AppError::Provider(_) = error {
+        Metric::ProviderError.count();
+    }
     let why = with_causes(&error);
     tracing::error!(%worker, error = %why, "a worker could not be started");
     let mut is_given_up = false;

@@ -7,6 +7,7 @@ use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::BotIdentity;
 use af_domain::managed_bot::{ManagedBot, ManagedBotState};
 use af_domain::refusal::{Code, Refusal};
+use af_runtime::metric::Metric;
 use af_store::conversation::Commit;
 use af_store::managed_bot::due_managed_bot;
 use futures::StreamExt;
@@ -175,7 +176,8 @@ pub(super) async fn failed(app: &App, begun: &ManagedBot, error: AppError) -> Re
     let reason = with_causes(&error);
     match &after.state {
         ManagedBotState::Failed { .. } => {
-            tracing::warn!(metric = "managed_bot_failed", %bot, %agent, reason, "a managed bot cannot be connected");
+            Metric::ManagedBotFailed.count();
+            tracing::warn!(%bot, %agent, reason, "a managed bot cannot be connected");
         }
         _ => tracing::warn!(%bot, %agent, reason, "a managed bot waits for another try"),
     }
