@@ -19,8 +19,8 @@ pub trait DevTools: Send + Sync {
     /// Sends a text to the bot as the demo user. The error says why Telegram could not deliver it.
     async fn send(&self, text: &str) -> Result<(), String>;
 
-    /// Moves the clock, and returns when everything that became due has run.
-    async fn advance(&self, by: Millis);
+    /// Moves the clock, and returns when everything that became due has run. The error says why the clock cannot be moved.
+    async fn advance(&self, by: Millis) -> Result<(), String>;
 
     /// The conversation of the demo user, and the demo agent.
     fn conversation(&self) -> Option<String>;

@@ -8,11 +8,10 @@ use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Millis;
 use af_emulator_telegram::TelegramEmulator;
 use af_runtime::clock::Clock;
-use af_runtime::virtual_clock::VirtualClock;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::background::Background;
+use crate::control::ClockControl;
 use crate::seed::Demo;
 
 /// The newest lines of the chat that the phone shows.
@@ -21,8 +20,7 @@ const MAX_LINES: usize = 60;
 /// The tools of one `dev`.
 pub(crate) struct ConsoleTools {
     pub telegram: TelegramEmulator,
-    pub clock: VirtualClock,
-    pub background: Background,
+    pub clock: ClockControl,
     /// The demo, which is created after the functions run.
     pub demo: OnceLock<Demo>,
     /// The token of the link and the key that it signs in with, until the link is used.
@@ -78,7 +76,7 @@ impl DevTools for ConsoleTools {
         let mut lines: Vec<_> = said.chain(sent).collect();
         lines.sort_by_key(|(message_id, _)| *message_id);
         let surplus = lines.len().saturating_sub(MAX_LINES);
-        let now = self.clock.now().as_millis();
+        let now = self.clock.clock.now().as_millis();
         let drafts = self.telegram.drafts().into_iter();
         let drafts =
             drafts.filter(|d| d.chat_id == user && d.bot_identity == bot.to_string() && d.shown_until > now);
@@ -98,9 +96,8 @@ impl DevTools for ConsoleTools {
         }
     }
 
-    async fn advance(&self, by: Millis) {
-        self.clock.advance(by);
-        self.background.settled().await;
+    async fn advance(&self, by: Millis) -> Result<(), String> {
+        self.clock.advance(by).await.map(drop).map_err(|refusal| refusal.detail)
     }
 
     fn conversation(&self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Control of the virtual clock, on loopback only: `GET` and `POST /_local/clock`.
 
+use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
 use af_http::{ApiJson, Problem};
 use af_runtime::clock::Clock;
@@ -11,11 +12,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::background::Background;
 
+/// The virtual clock and the tasks that follow it.
 #[derive(Clone)]
-struct Control {
-    clock: VirtualClock,
-    background: Background,
+pub(crate) struct ClockControl {
+    pub clock: VirtualClock,
+    pub background: Background,
+    /// Whether the functions go by the virtual clock. Those in processes of their own go by the clock of the machine.
+    pub is_movable: bool,
 }
+
+impl ClockControl {
+    /// Moves the clock. It returns when all records and schedules that are due have been delivered to their functions.
+    pub async fn advance(&self, by: Millis) -> Result<(), Refusal> {
+        if !self.is_movable {
+            return Err(Refusal::new(Code::Conflict, FIXED));
+        }
+        self.clock.advance(by);
+        self.background.settled().await;
+        Ok(())
+    }
+}
+
+/// Why the clock cannot be moved.
+const FIXED: &str = "functions in processes of their own go by the clock of this machine, which cannot be moved; \
+     start `dev` without `--functions lambda`";
 
 /// The distance by which the clock is moved.
 #[derive(Debug, Deserialize)]
@@ -34,21 +54,19 @@ struct Now {
     offset_ms: u64,
 }
 
-pub(crate) fn router(clock: VirtualClock, background: Background) -> Router {
-    Router::new().route("/clock", get(show).post(advance)).with_state(Control { clock, background })
+pub(crate) fn router(control: ClockControl) -> Router {
+    Router::new().route("/clock", get(show).post(advance)).with_state(control)
 }
 
-async fn show(State(control): State<Control>) -> Json<Now> {
+async fn show(State(control): State<ClockControl>) -> Json<Now> {
     Json(now(&control.clock))
 }
 
-/// Moves the clock. It answers when all records and schedules that are due have been delivered to their functions.
 async fn advance(
-    State(control): State<Control>,
+    State(control): State<ClockControl>,
     ApiJson(request): ApiJson<Advance>,
 ) -> Result<Json<Now>, Problem> {
-    control.clock.advance(Millis::new(request.advance_ms));
-    control.background.settled().await;
+    control.advance(Millis::new(request.advance_ms)).await?;
     Ok(Json(now(&control.clock)))
 }
 

@@ -1,4 +1,4 @@
-//! The functions of the template, built as on Lambda and connected to the events that the template declares for them.
+//! The functions of the template, in this process or in processes of their own, connected to the events that the template declares for them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use anyhow::{Context, bail};
 use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
 use http::Method;
+
+use crate::lambda::{Launcher, ProcessFunction};
 
 /// Attempts of an SDK call. The engine is in this process, so a second attempt helps only against injected faults.
 const MAX_SDK_ATTEMPTS: u32 = 3;
@@ -46,6 +48,44 @@ pub(crate) struct Functions {
 enum Built {
     Http(Router),
     Event(EventFunction),
+    Process(ProcessFunction),
+}
+
+impl Built {
+    /// The router of a route of the HTTP API; `None` for a function that takes no requests.
+    fn route(&self, method: &RouteMethod, path: &str) -> Option<Router> {
+        match self {
+            Self::Http(router) => Some(router.clone()),
+            Self::Process(function) => Some(function.route(method, path)),
+            Self::Event(_) => None,
+        }
+    }
+
+    /// The router of the URL of the function.
+    fn url(&self) -> Option<Router> {
+        match self {
+            Self::Http(router) => Some(router.clone()),
+            Self::Process(function) => Some(function.url()),
+            Self::Event(_) => None,
+        }
+    }
+
+    /// The function for streams and schedules; `None` for a function that takes requests only.
+    fn for_events(&self) -> Option<EventFunction> {
+        match self {
+            Self::Event(function) => Some(function.clone()),
+            Self::Process(function) => Some(function.for_events()),
+            Self::Http(_) => None,
+        }
+    }
+}
+
+/// How the functions are built.
+pub(crate) enum Builder<'a> {
+    /// In this process, with the tools that the console of `dev` has.
+    InProcess { boots: &'a Boots, tools: &'a Arc<dyn DevTools> },
+    /// In processes of their own.
+    Processes(Launcher),
 }
 
 impl Boots {
@@ -59,14 +99,9 @@ impl Boots {
         self.with(Env::from(environment), &self.aws.clone().with_permissions(permissions_of(function)))
     }
 
-    /// The boot parts of operator tasks: all permissions, and the variables of all functions. If they differ, the first
-    /// function has precedence.
+    /// The boot parts of operator tasks, with all permissions and the variables of all functions.
     pub fn operator(&self, template: &Template) -> Boot {
-        let mut environment = BTreeMap::new();
-        for function in template.functions.iter().rev() {
-            environment.extend(function.environment.clone());
-        }
-        self.with(Env::from(environment), &self.aws)
+        self.with(Env::from(variables_of_all(template)), &self.aws)
     }
 
     fn with(&self, env: Env, aws: &LocalAws) -> Boot {
@@ -90,32 +125,43 @@ pub fn permissions_of(function: &FunctionDef) -> Permissions {
     Permissions::of(function.statements.iter().map(statement))
 }
 
-pub(crate) async fn build(
-    template: &Template,
-    boots: &Boots,
-    tools: &Arc<dyn DevTools>,
-) -> anyhow::Result<Functions> {
+/// The variables of all functions. If they differ, the first function has precedence.
+pub(crate) fn variables_of_all(template: &Template) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for function in template.functions.iter().rev() {
+        variables.extend(function.environment.clone());
+    }
+    variables
+}
+
+pub(crate) async fn build(template: &Template, builder: &Builder<'_>) -> anyhow::Result<Functions> {
+    if let Builder::Processes(launcher) = builder {
+        launcher.check(template)?;
+    }
     let mut functions = Functions::default();
     let mut routes = Vec::new();
     for def in &template.functions {
-        let built = build_one(def, &boots.of(def), tools)
-            .await
-            .with_context(|| format!("function {}", def.logical_id))?;
+        let built = match builder {
+            Builder::InProcess { boots, tools } => build_one(def, &boots.of(def), tools)
+                .await
+                .with_context(|| format!("function {}", def.logical_id))?,
+            Builder::Processes(launcher) => Built::Process(launcher.function(def)),
+        };
         for event in &def.events {
-            match (event, &built) {
-                (EventDef::HttpApi { method, path }, Built::Http(router)) => {
-                    let (method, path) = (method.clone(), path.clone());
-                    let answer = AnswerMode::Buffered;
-                    routes.push(Route { method, path, function: router.clone(), answer });
+            let refused = || format!("function {}: {event:?} cannot call it", def.logical_id);
+            match event {
+                EventDef::HttpApi { method, path } => {
+                    let function = built.route(method, path).with_context(refused)?;
+                    let (method, path, answer) = (method.clone(), path.clone(), AnswerMode::Buffered);
+                    routes.push(Route { method, path, function, answer });
                 }
-                (EventDef::FunctionUrl, Built::Http(router)) => routes.extend(streamed_routes(router)),
-                (EventDef::Schedule(schedule), Built::Event(function)) => {
-                    functions.schedules.push((schedule.clone(), function.clone()));
+                EventDef::FunctionUrl => routes.extend(streamed_routes(&built.url().with_context(refused)?)),
+                EventDef::Schedule(schedule) => {
+                    functions.schedules.push((schedule.clone(), built.for_events().with_context(refused)?));
                 }
-                (EventDef::Stream(mapping), Built::Event(function)) => {
-                    functions.mappings.push((mapping.clone(), function.clone()));
+                EventDef::Stream(mapping) => {
+                    functions.mappings.push((mapping.clone(), built.for_events().with_context(refused)?));
                 }
-                _ => bail!("function {}: {event:?} cannot call it", def.logical_id),
             }
         }
     }
@@ -125,14 +171,18 @@ pub(crate) async fn build(
 
 /// The routes of the function that streams. Its URL has all of them; on this machine they share a port with the HTTP API.
 pub fn streamed_routes(function: &Router) -> Vec<Route> {
-    let paths = af_stream::openapi().paths.paths.into_keys();
     let route = |path| Route {
         method: RouteMethod::One(Method::GET),
         path,
         function: function.clone(),
         answer: AnswerMode::Streamed,
     };
-    paths.map(route).collect()
+    streamed_paths().map(route).collect()
+}
+
+/// The paths of the function that streams.
+pub(crate) fn streamed_paths() -> impl Iterator<Item = String> {
+    af_stream::openapi().paths.paths.into_keys()
 }
 
 async fn build_one(def: &FunctionDef, boot: &Boot, tools: &Arc<dyn DevTools>) -> anyhow::Result<Built> {

@@ -12,6 +12,9 @@ use crate::stack::Stack;
 
 /// The name of the file with the URLs of a running `dev`.
 pub const DEV_FILE: &str = "dev.json";
+/// The names of the files for `cargo lambda watch`.
+const VARIABLES_FILE: &str = "functions.env";
+const CARGO_LAMBDA_FILE: &str = "CargoLambda.toml";
 /// The name of the file that the one `dev` of a folder locks. It also marks a folder as one of `dev`.
 const LOCK_FILE: &str = "lock";
 
@@ -101,7 +104,7 @@ impl Home {
         &self.dir
     }
 
-    /// Writes `dev.json` for `stack`.
+    /// Writes `dev.json` for `stack`, and the files for functions that run alone.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
@@ -117,14 +120,20 @@ impl Home {
             demo: stack.demo.clone(),
         };
         let json = serde_json::to_vec_pretty(&file)?;
+        if let Some(files) = &stack.cargo_lambda {
+            af_runtime::atomic_file::replace(&self.dir.join(VARIABLES_FILE), files.variables.as_bytes())?;
+            af_runtime::atomic_file::replace(&self.dir.join(CARGO_LAMBDA_FILE), files.config.as_bytes())?;
+        }
         af_runtime::atomic_file::replace(&self.dir.join(DEV_FILE), &json)?;
         Ok(file)
     }
 
-    /// Removes the file that [`announce`](Self::announce) has written.
+    /// Removes the files that [`announce`](Self::announce) has written.
     pub fn withdraw(&self) {
-        // A missing file is fine.
-        let _ = std::fs::remove_file(self.dir.join(DEV_FILE));
+        for name in [DEV_FILE, VARIABLES_FILE, CARGO_LAMBDA_FILE] {
+            // A missing file is fine.
+            let _ = std::fs::remove_file(self.dir.join(name));
+        }
     }
 }
 

@@ -25,8 +25,8 @@ pub struct StackOptions {
     pub workers_on: WorkersOn,
     /// Variables of all workers, without secrets.
     pub worker_env: BTreeMap<String, String>,
-    /// Whether the functions of the template run in the stack; otherwise only the AWS endpoint and the emulators do.
-    pub functions: bool,
+    /// Where the functions of the template run.
+    pub functions: FunctionsIn,
     /// Whether the stack has a demo agent with a bot and a user.
     pub demo: bool,
     /// A real bot for the demo agent, instead of one of the emulator.
@@ -52,11 +52,22 @@ impl StackOptions {
             providers: Providers::none(),
             workers_on: WorkersOn::Local,
             worker_env: BTreeMap::new(),
-            functions: true,
+            functions: FunctionsIn::Stack,
             demo: false,
             real_bot: None,
         }
     }
+}
+
+/// Where the functions of the template run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FunctionsIn {
+    /// Nowhere: only the AWS endpoint and the emulators run.
+    Nowhere,
+    /// In the process of the stack, by its virtual clock.
+    Stack,
+    /// In processes of their own, by the clock of the machine. The folder has the built binaries.
+    Processes(PathBuf),
 }
 
 /// The configured provider of a local deployment.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use af_app::App;
 use af_app::telegram::bots::OwnWebhook;
 use af_console::DevTools;
-use af_domain::time::Timestamp;
+use af_domain::time::{Millis, Timestamp};
 use af_emulator_aws::{Credentials, Engine, LocalAws, Objects, Secrets, TableDefinition};
 use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
 use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
@@ -22,7 +22,7 @@ use af_sam::stream::checkpoint::CheckpointDir;
 use af_sam::stream::pump::Pump;
 use af_sam::template::Template;
 use af_telegram::TokioPause;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use axum::Router;
 use axum::extract::Request;
 use base64::Engine as _;
@@ -33,9 +33,12 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::background::Background;
+use crate::cargo_lambda::CargoLambda;
 use crate::console_tools::{ConsoleTools, Link};
-use crate::functions::Functions;
-use crate::options::{StackOptions, WorkersOn};
+use crate::control::ClockControl;
+use crate::functions::{Builder, Functions};
+use crate::lambda::Launcher;
+use crate::options::{FunctionsIn, StackOptions, WorkersOn};
 use crate::polling::UpdatePoller;
 use crate::seed::Demo;
 use crate::server::serve;
@@ -63,6 +66,8 @@ pub struct Stack {
     pub demo: Option<Demo>,
     /// The embedded AWS services.
     pub aws: LocalAws,
+    /// The files for functions that run alone, if the functions do not run in the stack.
+    pub(crate) cargo_lambda: Option<CargoLambda>,
     clock: VirtualClock,
     background: Background,
     /// Fetches the updates of a real bot.
@@ -78,6 +83,7 @@ impl Stack {
     /// # Errors
     /// Returns an error if the template, the folder or the port cannot be used.
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
+        check_clock(&options)?;
         let (listener, url) = bind(options.port).await?;
         let template = template(&options, &url)?;
         let entropy = Arc::new(Entropy::from_os());
@@ -101,9 +107,13 @@ impl Stack {
         seed::provider(&operator, &options).await?;
 
         let background = Background::default();
-        let tools = console_tools(&options, &telegram, &background, &admin_key, &boot.entropy);
-        let (functions, console) = built(&options, &template, &boot, tools.clone()).await?;
-        let control = control::router(options.clock.clone(), background.clone());
+        let clock = clock_control(&options, &background);
+        let tools = console_tools(clock.clone(), &telegram, &admin_key, &boot.entropy);
+        let cargo_lambda = (options.functions == FunctionsIn::Nowhere)
+            .then(|| CargoLambda::of(&template, &aws_url, &aws_credentials));
+        let launcher = launcher(&options, &boot, &aws_url, &aws_credentials);
+        let (functions, console) = built(&options, &template, &boot, tools.clone(), launcher).await?;
+        let control = control::router(clock);
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
         let router = front(functions.gateway, telegram.api(), console).nest("/_local", control);
         let router = guard::until_closing(router, closing.subscribe());
@@ -116,7 +126,7 @@ impl Stack {
         let demo = demo(&options, &operator, &url, &telegram).await?;
         let (demo, webhook) = demo.map_or((None, None), |(demo, webhook)| (Some(demo), webhook));
         demo.iter().for_each(|demo| tools.demo.set(demo.clone()).expect("the demo is created once"));
-        let console_link = tools.link_from(&url).filter(|_| options.functions);
+        let console_link = tools.link_from(&url).filter(|_| options.functions != FunctionsIn::Nowhere);
         let streams = Arc::new(TableStreams(aws.engine().clone()));
         let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
         let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
@@ -135,6 +145,7 @@ impl Stack {
             console_link,
             demo,
             aws,
+            cargo_lambda,
             clock,
             background,
             polling,
@@ -145,7 +156,7 @@ impl Stack {
     }
 
     /// Moves the clock and waits until all records and schedules that are due have been delivered to their functions.
-    pub async fn advance(&self, by: af_domain::time::Millis) -> Timestamp {
+    pub async fn advance(&self, by: Millis) -> Timestamp {
         let now = self.clock.advance(by);
         self.background.settled().await;
         now
@@ -187,17 +198,39 @@ fn template(options: &StackOptions, url: &str) -> anyhow::Result<Template> {
     Template::parse(&options.template, &parameters).context("the template cannot be used")
 }
 
+/// The starter of processes, if the functions run in processes of their own.
+fn launcher(
+    options: &StackOptions,
+    boots: &functions::Boots,
+    aws_url: &str,
+    aws_credentials: &Credentials,
+) -> Option<Launcher> {
+    let FunctionsIn::Processes(dir) = &options.functions else { return None };
+    Some(Launcher {
+        dir: dir.clone(),
+        url: boots.url.clone(),
+        aws_url: aws_url.to_owned(),
+        aws_credentials: aws_credentials.clone(),
+        entropy: boots.entropy.clone(),
+    })
+}
+
 /// The functions, if the options ask for them, and the pages of the console that only `dev` has.
 async fn built(
     options: &StackOptions,
     template: &Template,
     boots: &functions::Boots,
     tools: Arc<dyn DevTools>,
+    launcher: Option<Launcher>,
 ) -> anyhow::Result<(Functions, Router)> {
-    if !options.functions {
+    if options.functions == FunctionsIn::Nowhere {
         return Ok((Functions::default(), Router::new()));
     }
-    let functions = functions::build(template, boots, &tools).await?;
+    let builder = match launcher {
+        Some(launcher) => Builder::Processes(launcher),
+        None => Builder::InProcess { boots, tools: &tools },
+    };
+    let functions = functions::build(template, &builder).await?;
     Ok((functions, af_console::dev_pages(&boots.operator(template), tools)?))
 }
 
@@ -208,7 +241,7 @@ async fn demo(
     url: &str,
     telegram: &TelegramEmulator,
 ) -> anyhow::Result<Option<(Demo, Option<OwnWebhook>)>> {
-    if !options.demo || !options.functions {
+    if !options.demo || options.functions == FunctionsIn::Nowhere {
         return Ok(None);
     }
     Ok(Some(match &options.real_bot {
@@ -285,19 +318,34 @@ async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FlyEmulat
     Ok(fly)
 }
 
+/// Functions in processes of their own go by the clock of the machine, so the virtual clock must not be ahead of it.
+fn check_clock(options: &StackOptions) -> anyhow::Result<()> {
+    let is_moved = options.clock.offset() > Millis::default();
+    ensure!(
+        !is_moved || !matches!(options.functions, FunctionsIn::Processes(_)),
+        "the clock of this data folder has been moved, but functions in processes of their own go by the clock of this \
+         machine; add --reset, or choose another --data-dir"
+    );
+    Ok(())
+}
+
+/// The control of the clock. Processes go by the clock of the machine.
+fn clock_control(options: &StackOptions, background: &Background) -> ClockControl {
+    let is_movable = !matches!(options.functions, FunctionsIn::Processes(_));
+    ClockControl { clock: options.clock.clone(), background: background.clone(), is_movable }
+}
+
 /// The tools of the console, with a new link.
 fn console_tools(
-    options: &StackOptions,
+    clock: ClockControl,
     telegram: &TelegramEmulator,
-    background: &Background,
     admin_key: &str,
     entropy: &Entropy,
 ) -> Arc<ConsoleTools> {
     let token = URL_SAFE_NO_PAD.encode(entropy.bytes::<24>());
     Arc::new(ConsoleTools {
         telegram: telegram.clone(),
-        clock: options.clock.clone(),
-        background: background.clone(),
+        clock,
         demo: OnceLock::new(),
         link: Mutex::new(Some(Link { token, key: admin_key.to_owned().into() })),
     })

@@ -58,6 +58,25 @@ impl SenderLimit {
     }
 }
 
+/// A sender that has used its allowance.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitedSender {
+    /// The first update of Telegram that was rejected.
+    pub since_update: u64,
+    /// When the next message is accepted.
+    pub until: Timestamp,
+    /// The limit that was in force.
+    pub limit: SenderLimit,
+}
+
+impl LimitedSender {
+    /// Whether `update` is rejected at `now`. An earlier update may belong to a message that was accepted, and another limit
+    /// may accept it.
+    pub fn is_limited(&self, update: u64, limit: SenderLimit, now: Timestamp) -> bool {
+        update >= self.since_update && now < self.until && limit == self.limit
+    }
+}
+
 /// The rules in force for the updates of one bot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressRules {

@@ -11,8 +11,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
-/// Longer than the wait before the first retry, and shorter than a worker may be silent.
-const PAST_THE_BACKOFF: Millis = Millis::from_secs(10);
 /// The time between two runs of the schedules.
 const MINUTE: Millis = Millis::from_secs(60);
 /// The time for the stream. A batch that fails is tried for longer.

@@ -163,6 +163,7 @@ async fn advance(change: Change<Advance>) -> Result<Response, PageError> {
     if !STEPS.iter().any(|(_, step)| *step == seconds) {
         return Err(Refusal::field("/seconds", "the clock moves by one of the steps of the page").into());
     }
-    tools(change.tools)?.advance(Millis::from_secs(seconds)).await;
+    let moved = tools(change.tools)?.advance(Millis::from_secs(seconds)).await;
+    moved.map_err(|reason| Refusal::field("/seconds", reason))?;
     Ok(back_to(PHONE, "moved"))
 }

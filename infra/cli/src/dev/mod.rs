@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_local::{DevFile, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
+use af_local::{DevFile, FunctionsIn, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
 use af_providers::{LocalOptions, LocalProvider, ProviderKind, Providers};
 use af_runtime::virtual_clock::VirtualClock;
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,15 +53,23 @@ pub struct Dev {
     /// No demo agent, bot and user
     #[arg(long)]
     no_demo: bool,
-    /// Where workers run: as processes of this machine, or as machines of the Fly emulator, which run the same
-    #[arg(long, value_enum, default_value_t)]
-    provider: ProviderOption,
+    /// Where workers run: as processes of this machine (`local`, the default), or as machines of the Fly emulator, which run
+    /// the same
+    #[arg(long, value_enum)]
+    provider: Option<ProviderOption>,
     /// Start no worker processes; start your own with `workers register`
     #[arg(long)]
     no_workers: bool,
     /// Only the AWS endpoint and the emulators, for functions that run alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "functions")]
     no_functions: bool,
+    /// How the functions run: in this process, or as on Lambda, each in processes of its own with a Runtime API. Workers then
+    /// are machines of the Fly emulator
+    #[arg(long, value_enum, default_value_t)]
+    functions: FunctionsOption,
+    /// The folder with the built functions for `--functions lambda`; that of this program by default
+    #[arg(long, value_name = "FOLDER")]
+    functions_dir: Option<PathBuf>,
     #[command(flatten)]
     workers: workers::WorkerArgs,
     /// A real bot for the agent `demo`: the file has the token that BotFather has issued. Its updates are fetched, so that no
@@ -76,11 +84,17 @@ pub struct Dev {
     template: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ProviderOption {
-    #[default]
     Local,
     Fly,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum FunctionsOption {
+    #[default]
+    InProcess,
+    Lambda,
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +132,8 @@ impl Dev {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
 
+        let functions = self.functions_in()?;
+        let provider = self.provider(&functions)?;
         let real_bot = self.telegram_token_file.as_deref();
         let real_bot = real_bot.map(|file| real_bot::read(file, &self.telegram_api_url)).transpose()?;
         let folder = self.folder(&target.data_dir)?;
@@ -134,9 +150,9 @@ impl Dev {
             clock,
             // Also with Fly: workers of an earlier start may still be there to be taken down.
             providers: providers(workers.clone()),
-            workers_on: self.workers_on(workers.clone()),
+            workers_on: workers_on(provider, workers.clone()),
             worker_env: chosen.shown_env,
-            functions: !self.no_functions,
+            functions,
             demo: !self.no_demo,
             real_bot,
         })
@@ -187,12 +203,31 @@ impl Dev {
         Ok(Some(LocalProvider::new(options)))
     }
 
-    fn workers_on(&self, workers: Option<LocalProvider>) -> WorkersOn {
-        match self.provider {
-            ProviderOption::Local => WorkersOn::Local,
-            ProviderOption::Fly => {
-                WorkersOn::Fly { runner: workers.map(|w| Arc::new(MachineProcesses(w)) as _) }
-            }
+    fn functions_in(&self) -> anyhow::Result<FunctionsIn> {
+        let is_lambda = self.functions == FunctionsOption::Lambda;
+        ensure!(is_lambda || self.functions_dir.is_none(), "--functions-dir: add --functions lambda");
+        if self.no_functions {
+            return Ok(FunctionsIn::Nowhere);
+        }
+        if !is_lambda {
+            return Ok(FunctionsIn::Stack);
+        }
+        let dir = match &self.functions_dir {
+            Some(dir) => dir.clone(),
+            None => std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default(),
+        };
+        Ok(FunctionsIn::Processes(std::path::absolute(dir)?))
+    }
+
+    /// A function outside of this process cannot start processes that outlive it, as on Lambda.
+    fn provider(&self, functions: &FunctionsIn) -> anyhow::Result<ProviderOption> {
+        match (functions, self.provider) {
+            (FunctionsIn::Stack, provider) => Ok(provider.unwrap_or(ProviderOption::Local)),
+            (_, None | Some(ProviderOption::Fly)) => Ok(ProviderOption::Fly),
+            (_, Some(ProviderOption::Local)) => bail!(
+                "--provider local: functions in processes of their own start no workers; leave it out, and workers are \
+                 machines of the Fly emulator, which run the same"
+            ),
         }
     }
 
@@ -205,6 +240,13 @@ impl Dev {
             None if Path::new(TEMPLATE_FILE).exists() => read(Path::new(TEMPLATE_FILE)),
             None => Ok(TEMPLATE.to_owned()),
         }
+    }
+}
+
+fn workers_on(provider: ProviderOption, workers: Option<LocalProvider>) -> WorkersOn {
+    match provider {
+        ProviderOption::Local => WorkersOn::Local,
+        ProviderOption::Fly => WorkersOn::Fly { runner: workers.map(|w| Arc::new(MachineProcesses(w)) as _) },
     }
 }
 
@@ -246,5 +288,51 @@ fn welcome(file: &DevFile, console_link: Option<&str>, dir: &Path) {
         output::line(&format!("  cargo run --{at} chat {} \"hello\"", demo.agent_key));
         output::line(&format!("  cargo run --{at} workers list"));
         output::line(&format!("  cargo run --{at} dev clock --advance 30m"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        dev: Dev,
+    }
+
+    /// Where functions and workers run with these options.
+    fn places(args: &[&str]) -> anyhow::Result<(FunctionsIn, ProviderOption)> {
+        let dev = Options::try_parse_from([&["dev"], args].concat())?.dev;
+        let functions = dev.functions_in()?;
+        let provider = dev.provider(&functions)?;
+        Ok((functions, provider))
+    }
+
+    #[test]
+    fn functions_in_processes_have_workers_on_the_fly_emulator() {
+        let beside = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+        for (args, functions, provider) in [
+            (&[][..], FunctionsIn::Stack, ProviderOption::Local),
+            (&["--provider", "fly"], FunctionsIn::Stack, ProviderOption::Fly),
+            (&["--no-functions"], FunctionsIn::Nowhere, ProviderOption::Fly),
+            (&["--functions", "lambda"], FunctionsIn::Processes(beside), ProviderOption::Fly),
+        ] {
+            assert_eq!(places(args).unwrap(), (functions, provider), "{args:?}");
+        }
+        for (args, fix) in [
+            (
+                &["--functions", "lambda", "--provider", "local"][..],
+                "--provider local: functions in processes of their own",
+            ),
+            (&["--no-functions", "--provider", "local"], "leave it out"),
+            (&["--functions-dir", "/tmp"], "add --functions lambda"),
+            (&["--functions", "lambda", "--no-functions"], "cannot be used with"),
+        ] {
+            let refused = places(args).unwrap_err().to_string();
+            assert!(refused.contains(fix), "{args:?}: {refused}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 use af_domain::agent::Bot;
 use af_domain::attachment::AttachmentState;
 use af_domain::ids::MessageId;
-use af_domain::ingress::{GroupTrigger, IngressRules, SenderLimit};
+use af_domain::ingress::{GroupTrigger, IngressRules, LimitedSender};
 use af_domain::notice::NoticeKind;
 use af_domain::outbox::Chat;
 use af_domain::refusal::Code;
-use af_domain::time::{Millis, Timestamp};
+use af_domain::time::Millis;
 use af_store::conversation_key;
 use af_store::group::GroupLine;
 use af_telegram::update::{IncomingMessage, Origin};
@@ -29,17 +29,6 @@ const UNBOUND_PAUSE: Millis = Millis::from_secs(3_600);
 const RATE_LIMIT_PAUSE: Millis = Millis::from_secs(60);
 /// How long Telegram may send an update again.
 const FILE_PAUSE: Millis = Millis::from_days(1);
-
-/// A sender that has used its allowance.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LimitedSender {
-    /// The first update that was rejected.
-    since_update: u64,
-    /// When the next message is accepted.
-    until: Timestamp,
-    /// The limit that was in force.
-    limit: SenderLimit,
-}
 
 /// Handles a message or an edit.
 pub(super) async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
@@ -101,16 +90,12 @@ async fn handled(
     enqueue(app, bot, rules, target, message).await
 }
 
-/// Whether this function knows without a request that the sender has used its allowance. An earlier update, an edit, or
-/// another photo of an album may belong to a message that was accepted.
+/// Whether this function knows without a request that the sender has used its allowance. An edit or another photo of an album
+/// may belong to a message that was accepted.
 fn is_limited(app: &App, rules: &IngressRules, target: &Target, message: &IncomingMessage) -> bool {
-    let now = app.now();
-    let Some(known) = app.limited.get(&target.conversation, now) else { return false };
+    let Some(sender) = app.limited.get(&target.conversation, app.now()) else { return false };
     let is_new = message.edited_at.is_none() && message.album.is_none();
-    is_new
-        && message.origin.update_id >= known.since_update
-        && now < known.until
-        && rules.limit == known.limit
+    is_new && sender.is_limited(message.origin.update_id, rules.limit, app.now())
 }
 
 async fn enqueue(
@@ -170,19 +155,24 @@ async fn enqueue(
     };
     match delivered {
         Delivered::New(id) => {
-            if !target.lines.is_empty() {
-                let key = conversation_key(&target.conversation);
-                app.store.clear_lines_if_unchanged(&key, &target.lines).await?;
-            }
+            clear_lines(app, &target).await?;
             Ok(Handled::Enqueued { message: id, duplicate: false })
         }
         Delivered::Known { message, .. } => Ok(Handled::Enqueued { message, duplicate: true }),
         Delivered::RateLimited { until } => {
-            let (since_update, limit) = (origin.update_id, rules.limit);
-            app.limited.put(target.conversation, LimitedSender { since_update, until, limit }, app.now());
+            let sender = LimitedSender { since_update: origin.update_id, until, limit: rules.limit };
+            app.limited.put(target.conversation, sender, app.now());
             Ok(Handled::Rejected(Rejection::RateLimited))
         }
     }
+}
+
+/// Removes the lines of a group that the accepted message carries.
+async fn clear_lines(app: &App, target: &Target) -> Result<()> {
+    if !target.lines.is_empty() {
+        app.store.clear_lines_if_unchanged(&conversation_key(&target.conversation), &target.lines).await?;
+    }
+    Ok(())
 }
 
 /// Sends a notice that says why the message is not accepted, unless the chat got one lately.
