@@ -26,9 +26,24 @@ use crate::lambda::{Launcher, ProcessFunction};
 /// Attempts of an SDK call. The engine is in this process, so a second attempt helps only against injected faults.
 const MAX_SDK_ATTEMPTS: u32 = 3;
 
+/// The access of functions to AWS.
+pub(crate) struct Access {
+    pub aws: LocalAws,
+    /// The permissions of each function, by its binary.
+    pub permissions: BTreeMap<String, Permissions>,
+}
+
+impl Access {
+    /// The access with the permissions that the template declares.
+    pub fn of(aws: &LocalAws, template: &Template) -> Self {
+        let of_function = |function: &FunctionDef| (function.binary.clone(), permissions_of(function));
+        Self { aws: aws.clone(), permissions: template.functions.iter().map(of_function).collect() }
+    }
+}
+
 /// The parts that all functions share.
 pub(crate) struct Boots {
-    pub aws: LocalAws,
+    pub access: Access,
     pub clock: SharedClock,
     pub entropy: Arc<Entropy>,
     pub providers: Providers,
@@ -96,12 +111,14 @@ impl Boots {
         if let Some(url) = environment.get_mut("PUBLIC_URL") {
             url.clone_from(&self.url);
         }
-        self.with(Env::from(environment), &self.aws.clone().with_permissions(permissions_of(function)))
+        let Access { aws, permissions } = &self.access;
+        let permissions = permissions.get(&function.binary).expect("each function has its permissions");
+        self.with(Env::from(environment), &aws.clone().with_permissions(permissions.clone()))
     }
 
     /// The boot parts of operator tasks, with all permissions and the variables of all functions.
     pub fn operator(&self, template: &Template) -> Boot {
-        self.with(Env::from(variables_of_all(template)), &self.aws)
+        self.with(Env::from(variables_of_all(template)), &self.access.aws)
     }
 
     fn with(&self, env: Env, aws: &LocalAws) -> Boot {

@@ -10,7 +10,7 @@ use af_app::App;
 use af_app::telegram::bots::OwnWebhook;
 use af_console::DevTools;
 use af_domain::time::{Millis, Timestamp};
-use af_emulator_aws::{Credentials, Engine, LocalAws, Objects, Secrets, TableDefinition};
+use af_emulator_aws::{Credentials, Engine, LocalAws, Objects, Permissions, Secrets, TableDefinition};
 use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
 use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
 use af_runtime::clock::SharedClock;
@@ -66,6 +66,8 @@ pub struct Stack {
     pub demo: Option<Demo>,
     /// The embedded AWS services.
     pub aws: LocalAws,
+    /// The permissions of each function in this process, by its binary.
+    pub permissions: BTreeMap<String, Permissions>,
     /// The files for functions that run alone, if the functions do not run in the stack.
     pub(crate) cargo_lambda: Option<CargoLambda>,
     clock: VirtualClock,
@@ -92,15 +94,11 @@ impl Stack {
         let aws_credentials = aws_credentials(&entropy);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let aws = aws.with_credentials(aws_credentials.clone());
-        let telegram = TelegramEmulator::open(
-            options.data_dir.as_deref(),
-            clock.clone(),
-            entropy.clone(),
-            TelegramOptions::default(),
-        )?;
+        let telegram = telegram(&options, clock.clone(), entropy.clone())?;
         let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
         let (providers, waits) = (options.providers.clone(), waits(&options, &aws, &closing));
-        let boot = functions::Boots { aws: aws.clone(), clock, entropy, providers, waits, url: url.clone() };
+        let access = functions::Access::of(&aws, &template);
+        let boot = functions::Boots { access, clock, entropy, providers, waits, url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
         let fly = fly(&options, &operator).await?;
@@ -142,6 +140,7 @@ impl Stack {
             aws_url,
             aws_credentials,
             admin_key,
+            permissions: boot.access.permissions,
             console_link,
             demo,
             aws,
@@ -257,6 +256,16 @@ async fn demo(
 fn fetch_updates(webhook: OwnWebhook, functions: Router) -> JoinHandle<()> {
     let OwnWebhook { path, secret, api: bot } = webhook;
     tokio::spawn(UpdatePoller { bot, functions, path, secret, pause: Arc::new(TokioPause) }.run())
+}
+
+/// The Telegram emulator. It stores its state in the data folder, if there is one.
+fn telegram(
+    options: &StackOptions,
+    clock: SharedClock,
+    entropy: Arc<Entropy>,
+) -> anyhow::Result<TelegramEmulator> {
+    let telegram_options = TelegramOptions::default();
+    Ok(TelegramEmulator::open(options.data_dir.as_deref(), clock, entropy, telegram_options)?)
 }
 
 /// A listener on loopback, and its URL.

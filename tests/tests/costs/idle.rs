@@ -17,7 +17,7 @@ use crate::{UPDATE, on_a_large_stack};
 /// The path of the document, from the workspace's root.
 const DOCUMENT: &str = "docs/idle-worker-cost.md";
 const HOUR: Millis = Millis::from_secs(3_600);
-const HOURS_A_MONTH: f64 = 720.0;
+pub const HOURS_A_MONTH: f64 = 720.0;
 /// Workers that wait at the same time.
 const WORKERS: u32 = 10;
 /// Limits of the read units of a poll without a message and with a current copy of the policies: for a worker with a
@@ -30,17 +30,17 @@ const POLICIES_READS: f64 = 0.5;
 const MIN_PAUSE_MS: u64 = 10_000;
 
 // Prices in US dollars.
-const READ_UNITS_MILLION: f64 = 0.125;
-const WRITE_UNITS_MILLION: f64 = 0.625;
-const API_REQUESTS_MILLION: f64 = 1.0;
-const LAMBDA_REQUESTS_MILLION: f64 = 0.2;
-const LAMBDA_GB_SECOND: f64 = 0.000_013_333_4;
-const LOG_GB: f64 = 0.5;
+pub const READ_UNITS_MILLION: f64 = 0.125;
+pub const WRITE_UNITS_MILLION: f64 = 0.625;
+pub const API_REQUESTS_MILLION: f64 = 1.0;
+pub const LAMBDA_REQUESTS_MILLION: f64 = 0.2;
+pub const LAMBDA_GB_SECOND: f64 = 0.000_013_333_4;
+pub const LOG_GB: f64 = 0.5;
 /// The assumed duration of a poll, which is not measured: a warm poll waits for one answer of DynamoDB.
-const POLL_MS: f64 = 10.0;
-const MEMORY_GB: f64 = 0.5;
+pub const POLL_MS: f64 = 10.0;
+pub const MEMORY_GB: f64 = 0.5;
 /// The assumed log bytes of a poll: one line of the function, three of Lambda and one of the API.
-const LOG_BYTES: f64 = 1_500.0;
+pub const LOG_BYTES: f64 = 1_500.0;
 
 const INTRO: &str = "\
 # Cost of an idle worker

@@ -8,6 +8,7 @@ mod figures;
 mod idle;
 mod ingress;
 mod ledger;
+mod model;
 mod operators;
 mod pool;
 mod push;

@@ -4,7 +4,7 @@ use af_api::documents::PutDocumentRequest;
 use af_app::documents::{Scope, WorkspaceWanted, put};
 use af_app::worker::{Poll, Retry, Wants, append, fail, heartbeat, poll};
 use af_domain::agent::user_of;
-use af_domain::ids::{DocumentPath, WorkerId};
+use af_domain::ids::{ConversationId, DocumentPath, WorkerId};
 
 use crate::figures::{Figures, Row, any_requests, at_most};
 use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, RunningMessage, TEXT, World, entries_of};
@@ -249,14 +249,33 @@ async fn life_without_owner(world: &World) -> Figures {
 }
 
 async fn life_by_telegram(world: &World) -> Figures {
-    let (conversation, chat) = world.bound_user().await;
-    world.push(FIRST_UPDATE, chat).await;
-    let worker = world.owner(&conversation).await;
-    let running = world.claim(&worker, &conversation).await;
-    world.complete(&running, 0).await;
-    let (_, accepted) = world.measure(world.push(FIRST_UPDATE + 1, chat)).await;
-    let (polled, claimed) = world.measure(world.poll_owned(&worker, &conversation, true)).await;
-    accepted + claimed + work(world, &RunningMessage::of(&worker, &polled)).await
+    let chat = TelegramChat::after_its_first_message(world).await;
+    chat.next_message(world).await
+}
+
+/// A conversation in a chat, whose worker waits for the next message.
+pub struct TelegramChat {
+    conversation: ConversationId,
+    chat: u64,
+    worker: WorkerId,
+}
+
+impl TelegramChat {
+    pub async fn after_its_first_message(world: &World) -> Self {
+        let (conversation, chat) = world.bound_user().await;
+        world.push(FIRST_UPDATE, chat).await;
+        let worker = world.owner(&conversation).await;
+        let running = world.claim(&worker, &conversation).await;
+        world.complete(&running, 0).await;
+        Self { conversation, chat, worker }
+    }
+
+    /// The cost of the second message, from its update to its end.
+    pub async fn next_message(&self, world: &World) -> Figures {
+        let (_, accepted) = world.measure(world.push(FIRST_UPDATE + 1, self.chat)).await;
+        let (polled, claimed) = world.measure(world.poll_owned(&self.worker, &self.conversation, true)).await;
+        accepted + claimed + work(world, &RunningMessage::of(&self.worker, &polled)).await
+    }
 }
 
 async fn work(world: &World, running: &RunningMessage) -> Figures {

@@ -6,6 +6,7 @@
 mod api;
 mod console;
 mod contract;
+mod least_privilege;
 mod metrics;
 mod secret_scan;
 mod snapshots;
