@@ -48,8 +48,8 @@ pub struct Bundle {
     pub template: Template,
     /// The providers for workers: none, unless a test sets some before it starts an actor.
     pub providers: Providers,
-    /// The permissions of each function, by its binary. Bundles with equal permissions share the record of those that
-    /// are used.
+    /// The permissions of each function, by its binary. Their record is that of the
+    /// process.
     pub permissions: BTreeMap<String, Permissions>,
     /// The search for secrets at the end of the test.
     _scan: SecretScan,
@@ -105,7 +105,7 @@ impl Bundle {
         let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
         let secrets = Secrets::memory().with_clock(Arc::new(clock.clone()));
         let aws = LocalAws::new(engine, secrets).with_objects(objects);
-        let permissions = shared_permissions(&template);
+        let permissions = permissions_of(&template);
         let bundle = Self {
             permissions,
             _scan: SecretScan(aws.clone()),
@@ -206,17 +206,4 @@ fn parsed(parameters: BTreeMap<String, String>) -> Template {
         Template::parse(&yaml, parameters).expect("the template can be used")
     };
     templates.entry(parameters).or_insert_with_key(parse).clone()
-}
-
-/// The permissions of each function, by its binary.
-fn shared_permissions(template: &Template) -> BTreeMap<String, Permissions> {
-    static SHARED: Mutex<BTreeMap<String, Permissions>> = Mutex::new(BTreeMap::new());
-    let mut shared = SHARED.lock().expect("reading a template panics only when no test can run");
-    let mut permissions = BTreeMap::new();
-    for function in &template.functions {
-        let role = format!("{} {:?}", function.binary, function.statements);
-        let role = shared.entry(role).or_insert_with(|| permissions_of(function));
-        permissions.insert(function.binary.clone(), role.clone());
-    }
-    permissions
 }

@@ -1,7 +1,7 @@
 //! The functions of the template, in this process or in processes of their own, connected to the events that the template declares for them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use af_app::Boot;
 use af_console::DevTools;
@@ -36,8 +36,7 @@ pub(crate) struct Access {
 impl Access {
     /// The access with the permissions that the template declares.
     pub fn of(aws: &LocalAws, template: &Template) -> Self {
-        let of_function = |function: &FunctionDef| (function.binary.clone(), permissions_of(function));
-        Self { aws: aws.clone(), permissions: template.functions.iter().map(of_function).collect() }
+        Self { aws: aws.clone(), permissions: permissions_of(template) }
     }
 }
 
@@ -133,8 +132,23 @@ impl Boots {
     }
 }
 
-/// The permissions that the template declares for `function`.
-pub fn permissions_of(function: &FunctionDef) -> Permissions {
+/// The permissions that the template declares for each function, by its binary. Equal roles of this process share the record
+/// of the permissions that requests have used.
+///
+/// # Panics
+/// Never: no code panics while it holds the lock.
+pub fn permissions_of(template: &Template) -> BTreeMap<String, Permissions> {
+    static ROLES: Mutex<BTreeMap<String, Permissions>> = Mutex::new(BTreeMap::new());
+    let mut roles = ROLES.lock().expect("no code panics while it holds the lock");
+    let of_function = |function: &FunctionDef| {
+        let name = format!("{} {:?}", function.binary, function.statements);
+        let role = roles.entry(name).or_insert_with(|| role_of(function));
+        (function.binary.clone(), role.clone())
+    };
+    template.functions.iter().map(of_function).collect()
+}
+
+fn role_of(function: &FunctionDef) -> Permissions {
     let statement = |declared: &StatementDef| Statement {
         actions: declared.actions.clone(),
         resources: declared.resources.clone(),

@@ -55,7 +55,7 @@ The units of DynamoDB are measured, with real use cases on the embedded engine. 
 prices in us-east-1 as of November 2025, without the free tier; [the cost of an idle worker](idle-worker-cost.md) lists them.
 Also assumed: a call of the API takes its function (512 MB) 30 ms, a poll 10 ms, a call by the stream or a schedule 50 ms, and
 each writes 1.5 KB of logs. Each record of the stream is a call of its own, as in a quiet deployment; a busy one pays less.
-Not contained: workers' machines, models, storage, transfer, and taxes.
+Not contained: the outbox of a reply that Telegram delays, workers' machines, models, storage, transfer, and taxes.
 ";
 
 /// The measured units of the parts.

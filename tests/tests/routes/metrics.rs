@@ -95,7 +95,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn the_life_of_messages_records_its_metrics() {
+pub async fn the_life_of_messages_records_its_metrics() {
     let metrics = RecordedMetrics::begin();
     let world = World::new().await;
     world.enqueue("c").await;

@@ -97,7 +97,7 @@ impl Events {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_shows_a_message_from_queued_to_done_and_goes_on_after_its_last_event() {
+pub async fn a_stream_shows_a_message_from_queued_to_done_and_goes_on_after_its_last_event() {
     let world = World::new().await;
     let key = world.stack.admin_key.clone();
     let mut events = world.stream(None).await;

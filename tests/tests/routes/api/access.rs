@@ -181,7 +181,7 @@ async fn a_call_without_a_valid_key_is_unauthorized_before_its_body_is_checked()
 }
 
 #[tokio::test]
-async fn a_key_opens_the_routes_of_its_scopes_only() {
+pub async fn a_key_opens_the_routes_of_its_scopes_only() {
     let world = World::new().await;
     let (read, app) = (world.api.new_key(&["read"]).await, world.api.new_key(&["app"]).await);
     for (method, path, scope) in ROUTES.iter().copied() {

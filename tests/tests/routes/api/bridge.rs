@@ -80,7 +80,7 @@ async fn an_invalid_bridge_config_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn a_bundle_has_every_bridge_value_and_the_secret_ref_of_its_key() {
+pub async fn a_bundle_has_every_bridge_value_and_the_secret_ref_of_its_key() {
     let world = World::new().await;
     world.set_bridge("support", full_config()).await;
     let unset = world.bundle("a").await;

@@ -3,11 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
-mod access;
+pub mod access;
 mod agents;
 mod backlog;
 mod bodies;
-mod bridge;
+pub mod bridge;
 mod companies;
 mod documents;
 mod events;
@@ -16,30 +16,30 @@ mod hydration;
 mod ingress_config;
 mod ledger;
 mod lists;
-mod managed_bots;
+pub mod managed_bots;
 mod message_config;
 mod messages;
-mod onboarding;
+pub mod onboarding;
 mod once;
 mod operator;
-mod pairing;
+pub mod pairing;
 mod policies;
 mod provider;
 mod push_broadcasts;
 mod push_jobs;
 mod push_templates;
-mod recover;
+pub mod recover;
 mod retry;
-mod secrets;
-mod skills;
+pub mod secrets;
+pub mod skills;
 mod telegram;
 mod templates;
 mod usage;
 mod user_agents;
 mod user_messages;
-mod user_tokens;
+pub mod user_tokens;
 mod users;
-mod validity;
+pub mod validity;
 mod why;
 mod workers;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::World;
 
 #[tokio::test]
-async fn onboarding_names_the_next_step_until_the_person_can_chat() {
+pub async fn onboarding_names_the_next_step_until_the_person_can_chat() {
     let (bundle, telegram) = with_telegram().await;
     let world = World::over(bundle).await;
     let key = world.api.new_key(&["app"]).await;
@@ -81,7 +81,7 @@ async fn onboarding_of_one_user_is_not_that_of_another() {
 }
 
 #[tokio::test]
-async fn readiness_and_required_secrets_name_what_is_missing() {
+pub async fn readiness_and_required_secrets_name_what_is_missing() {
     let (bundle, telegram) = with_telegram().await;
     let world = World::over(bundle).await;
     let readiness =

@@ -68,7 +68,7 @@ async fn a_person_learns_once_what_a_start_has_done() {
 }
 
 #[tokio::test]
-async fn the_texts_of_the_deployment_and_of_the_agent_replace_the_defaults_and_an_empty_one_sends_none() {
+pub async fn the_texts_of_the_deployment_and_of_the_agent_replace_the_defaults_and_an_empty_one_sends_none() {
     let (world, person) = world().await;
     let texts = json!({
         "greeting": "Back again", "unknownGreeting": "I am {agent}", "paired": "", "wrongCode": "No",
@@ -298,7 +298,7 @@ async fn a_repeated_call_with_an_idempotency_key_gets_the_same_code() {
 }
 
 #[tokio::test]
-async fn a_new_pairing_of_a_telegram_user_ends_the_binding_of_the_user_before() {
+pub async fn a_new_pairing_of_a_telegram_user_ends_the_binding_of_the_user_before() {
     let (world, person) = world().await;
     for (update, user) in [(1, "ann"), (2, "bob")] {
         let code = code_for(&world, user).await;

@@ -24,7 +24,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_conversation_of_a_worker_without_a_row_is_found_and_repaired() {
+pub async fn a_conversation_of_a_worker_without_a_row_is_found_and_repaired() {
     let world = World::new().await;
     world.enqueue("quiet", "hello").await;
     let message = world.enqueue("c", "hello").await;

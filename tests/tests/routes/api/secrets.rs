@@ -6,7 +6,7 @@ use crate::api::World;
 const VALUE: &str = "s3cr3t-value";
 
 #[tokio::test]
-async fn a_secret_is_imported_rotated_and_deleted_and_its_value_is_never_shown() {
+pub async fn a_secret_is_imported_rotated_and_deleted_and_its_value_is_never_shown() {
     let world = World::new().await;
     let put =
         |value: &str| world.api.put("/v1/secrets/model.apiKey", json!({"plaintextValue": value})).send();

@@ -279,7 +279,7 @@ async fn a_disabled_skill_is_not_served_and_keeps_its_releases() {
 }
 
 #[tokio::test]
-async fn a_deleted_skill_leaves_no_items_and_its_versions_can_be_deployed_again() {
+pub async fn a_deleted_skill_leaves_no_items_and_its_versions_can_be_deployed_again() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     world.served(&token, "stable").await;

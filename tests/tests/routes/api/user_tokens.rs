@@ -43,7 +43,7 @@ fn calls(world: &World, user: &str) -> Vec<(Call, u16)> {
 }
 
 #[tokio::test]
-async fn a_user_token_opens_the_routes_of_its_user_only() {
+pub async fn a_user_token_opens_the_routes_of_its_user_only() {
     let world = World::new().await;
     let key = world.api.new_key(&["app"]).await;
     world.bind("ann", "support").await;

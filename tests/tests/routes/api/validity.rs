@@ -125,7 +125,7 @@ async fn a_message_that_waits_behind_a_running_one_is_not_answered_in_a_revoked_
 }
 
 #[tokio::test]
-async fn after_a_rebind_to_another_chat_the_old_chat_gets_nothing() {
+pub async fn after_a_rebind_to_another_chat_the_old_chat_gets_nothing() {
     let world = Deployment::new().await;
     world.bind_chat("ann", CHAT).await;
     let scheduled = world.schedules("ann").await;

@@ -18,7 +18,7 @@ const PAYLOADS: [&str; 6] = [
 const ADDED: [&str; 5] = ["<script>alert", "<img", "<svg/onload", "<iframe", "<x hx-get"];
 
 #[tokio::test]
-async fn a_script_in_a_text_of_a_person_is_shown_as_text() {
+pub async fn a_script_in_a_text_of_a_person_is_shown_as_text() {
     let world = World::new().await;
     let browser = world.browser(&["admin"]).await;
     for (number, payload) in PAYLOADS.iter().enumerate() {

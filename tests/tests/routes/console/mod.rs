@@ -1,8 +1,8 @@
 //! The console as a browser sees it: over the gateway, with the routes of the template.
 
 mod costs;
-mod escaping;
-mod pages;
+pub mod escaping;
+pub mod pages;
 mod sessions;
 
 use std::ops::Deref;

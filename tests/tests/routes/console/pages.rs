@@ -49,7 +49,7 @@ async fn a_dead_letter_is_retried_and_cancelled_with_its_buttons() {
 }
 
 #[tokio::test]
-async fn many_dead_letters_are_shown_page_by_page_and_retried_together() {
+pub async fn many_dead_letters_are_shown_page_by_page_and_retried_together() {
     let world = World::new().await;
     let browser = world.browser(&["admin"]).await;
     let token = world.worker_token("w").await;
@@ -126,7 +126,7 @@ async fn an_agent_is_paused_and_keeps_the_rest_of_its_profile() {
 }
 
 #[tokio::test]
-async fn a_policy_is_set_refused_and_returned_to_its_default() {
+pub async fn a_policy_is_set_refused_and_returned_to_its_default() {
     let world = World::new().await;
     let browser = world.browser(&["admin"]).await;
     let path = "/console/settings/policies";

@@ -1,5 +1,6 @@
 //! The retention of snapshots.
 
+use af_app::App;
 use af_app::files::snapshots::expire;
 use af_app::files::sweep::Expired;
 use af_domain::ids::SnapshotId;
@@ -9,7 +10,8 @@ use af_domain::time::Millis;
 use crate::snapshots::{TestWorker, World};
 
 async fn run_expiry(world: &World) -> Expired {
-    expire(&world.app, &world.objects).await.unwrap()
+    let effects = world.bundle.restricted_boot("effects");
+    expire(&App::from_boot(&effects).unwrap(), &effects.objects().unwrap()).await.unwrap()
 }
 
 async fn upload_after_another_message(world: &World, worker: &TestWorker<'_>, bytes: &[u8]) -> String {
@@ -19,7 +21,7 @@ async fn upload_after_another_message(world: &World, worker: &TestWorker<'_>, by
 }
 
 #[tokio::test]
-async fn after_eight_days_the_latest_snapshot_is_kept_and_replaced_ones_have_expired() {
+pub async fn after_eight_days_the_latest_snapshot_is_kept_and_replaced_ones_have_expired() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w").await;
     let first = worker.upload_snapshot("manual", b"first").await;
@@ -42,7 +44,7 @@ async fn after_eight_days_the_latest_snapshot_is_kept_and_replaced_ones_have_exp
 }
 
 #[tokio::test]
-async fn uploads_that_were_not_finalized_or_failed_are_cleaned_up() {
+pub async fn uploads_that_were_not_finalized_or_failed_are_cleaned_up() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w").await;
     let abandoned = worker.prepare("manual", b"abandoned").await;

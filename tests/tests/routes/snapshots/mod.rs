@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod drains;
-mod expiry;
+pub mod expiry;
 mod skips;
 mod uploads;
 mod users;

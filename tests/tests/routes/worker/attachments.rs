@@ -38,7 +38,7 @@ async fn job(worker: &TestWorker<'_>) -> Value {
 }
 
 #[tokio::test]
-async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_for_byte() {
+pub async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_for_byte() {
     let chat = Chat::new().await;
     let world = &chat.world;
     let id = chat.ann.sends_photo(1).await;

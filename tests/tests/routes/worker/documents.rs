@@ -161,7 +161,7 @@ async fn edits_of_a_run_become_documents_of_its_conversation() {
 }
 
 #[tokio::test]
-async fn an_edit_beside_a_run_stays_and_the_text_of_the_agent_is_a_version() {
+pub async fn an_edit_beside_a_run_stays_and_the_text_of_the_agent_is_a_version() {
     let world = World::new().await;
     put(&world, OF_ANN, "MEMORY.md", "before").await;
     let (worker, job) = world.busy_worker("w", ANN).await;

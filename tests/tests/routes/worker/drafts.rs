@@ -55,7 +55,7 @@ async fn a_draft_that_telegram_refuses_is_dropped_and_drafts_can_be_switched_off
 }
 
 #[tokio::test]
-async fn the_progress_of_a_heartbeat_is_the_text_of_the_draft_at_most_once_a_second() {
+pub async fn the_progress_of_a_heartbeat_is_the_text_of_the_draft_at_most_once_a_second() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;
     let id = chat.ann.says(1, json!({"text": "hello"})).await;

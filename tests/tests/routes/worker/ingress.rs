@@ -88,7 +88,7 @@ async fn a_message_and_its_edit_with_equal_text_are_one_run() {
 }
 
 #[tokio::test]
-async fn an_edit_of_a_message_that_waits_replaces_its_text() {
+pub async fn an_edit_of_a_message_that_waits_replaces_its_text() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;
     let id = chat.ann.says(1, json!({"text": "teh"})).await;

@@ -98,13 +98,15 @@ async fn a_file_belongs_to_its_conversation_and_not_to_its_worker() {
 }
 
 #[tokio::test]
-async fn media_expire_after_seven_days() {
+pub async fn media_expire_after_seven_days() {
     let world = World::new().await;
+    let objects = world.bundle.restricted_boot("effects").objects().unwrap();
+    let effects = world.bundle.restricted_app("effects");
     let (worker, _) = world.busy_worker("w", CONVERSATION).await;
     let (file, never) = (upload(&worker, PNG).await, path(&announce(&worker, PNG).await));
     world.advance(Millis::new(Millis::from_days(7).as_millis() - 1));
     worker.get(&file).await.body_of(200);
-    assert_eq!(expire(&world.app, &world.objects).await.unwrap(), Expired::default());
+    assert_eq!(expire(&effects, &objects).await.unwrap(), Expired::default());
     world.advance(Millis::new(1));
     assert_eq!(
         worker.get(&file).await.problem(),
@@ -112,9 +114,9 @@ async fn media_expire_after_seven_days() {
         "the expired file is not served before the sweep"
     );
     assert!(is_in_bucket(&world, &file).await);
-    assert_eq!(expire(&world.app, &world.objects).await.unwrap(), Expired { gone: 2, failed: 0 });
+    assert_eq!(expire(&effects, &objects).await.unwrap(), Expired { gone: 2, failed: 0 });
     assert!(!is_in_bucket(&world, &file).await && !is_in_bucket(&world, &never).await);
-    assert_eq!(expire(&world.app, &world.objects).await.unwrap(), Expired::default());
+    assert_eq!(expire(&effects, &objects).await.unwrap(), Expired::default());
 }
 
 #[tokio::test]

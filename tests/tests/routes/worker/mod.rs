@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
-mod attachments;
+pub mod attachments;
 mod claims;
-mod documents;
-mod drafts;
+pub mod documents;
+pub mod drafts;
 mod draining;
 mod groups;
 mod hydration;
-mod ingress;
-mod media;
+pub mod ingress;
+pub mod media;
 mod metadata;
 mod outbox;
 mod refusals;

@@ -138,7 +138,7 @@ async fn is_anywhere(world: &World, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_person_who_creates_a_bot_with_a_link_is_bound_and_answered() {
+pub async fn a_person_who_creates_a_bot_with_a_link_is_bound_and_answered() {
     let managed = Managed::new().await;
     let link = managed.link(json!({"name": "Ann & Co", "ttlMs": 60_000})).await;
     let name = link["suggestedUsername"].as_str().unwrap();
@@ -212,7 +212,7 @@ async fn a_rotation_keeps_the_webhook_at_the_url_that_an_operator_has_set_since(
 }
 
 #[tokio::test]
-async fn a_rotated_token_is_used_and_the_old_one_ends() {
+pub async fn a_rotated_token_is_used_and_the_old_one_ends() {
     let managed = Managed::new().await;
     let not_managed =
         managed.world.refused(managed.post("/v1/agents/manager/managed-bot/rotate", json!({}))).await;
