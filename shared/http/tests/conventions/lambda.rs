@@ -2,12 +2,15 @@ use af_domain::ids::{ConsumerUserId, MessageId};
 use af_http::{ApiPath, ApiQuery};
 use axum::Router;
 use axum::routing::get as on_get;
+use http::StatusCode;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::{Context, LambdaEvent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+use tracing::Level;
 
+use crate::requests::Log;
 use crate::support::enable_logs;
 
 #[derive(Deserialize)]
@@ -135,5 +138,34 @@ async fn any_text_in_a_query_or_a_path_is_answered() {
         event["requestContext"]["routeKey"] = "$default".into();
         let (status, _) = response_to_event(&event).await;
         assert!(matches!(status, 200 | 400 | 404 | 422), "{code:?}: {status}");
+    }
+}
+
+async fn log_and_fail() -> StatusCode {
+    tracing::warn!("a line of a use case");
+    tracing::error!("an error of a use case");
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_has_the_ids_of_the_access_log_and_of_lambda_at_every_level() {
+    enable_logs();
+    for (level, lines) in [(Level::ERROR, 1), (Level::WARN, 2), (Level::INFO, 3)] {
+        let payload: ApiGatewayV2httpRequest = serde_json::from_value(event("GET /", "/", "u")).unwrap();
+        let mut context = Context::default();
+        context.request_id = "id-of-lambda".to_owned();
+        let router = Router::new().route("/", on_get(log_and_fail));
+        let call =
+            af_http::lambda_service(af_http::service(router)).oneshot(LambdaEvent::new(payload, context));
+        let (log, response) = Log::during(level, call).await;
+        response.unwrap();
+        assert!(log.len() >= lines, "{level}: {log:?}");
+        for line in &log {
+            let span = &line["span"];
+            assert_eq!(
+                (&span["gateway_request_id"], &span["function_request_id"]),
+                (&json!("r"), &json!("id-of-lambda"))
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{get as on_get, post};
 use http::Request;
+use tracing::Level;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::support::{Answer, ask, get};
@@ -83,7 +84,7 @@ async fn a_panic_is_an_internal_error() {
 
 /// The log lines.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -98,11 +99,16 @@ impl io::Write for Log {
 
 impl Log {
     async fn of(request: Request<Body>, router: Router) -> (Vec<serde_json::Value>, Answer) {
+        Self::during(Level::INFO, ask(router, request)).await
+    }
+
+    /// The lines of `call` at this level and above, and its answer.
+    pub async fn during<T>(level: Level, call: impl Future<Output = T>) -> (Vec<serde_json::Value>, T) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
-        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-        let answer = ask(router, request).with_subscriber(subscriber).await;
+        let subscriber = subscriber.with_max_level(level).with_writer(move || writer.clone()).finish();
+        let answer = call.with_subscriber(subscriber).await;
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), answer)
     }
