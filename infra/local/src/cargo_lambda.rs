@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use af_emulator_aws::{Credentials, REGION};
-use af_sam::gateway::RouteMethod;
 use af_sam::template::{EventDef, Template};
 use serde_json::json;
 

@@ -265,7 +265,7 @@ fn telegram(
     entropy: Arc<Entropy>,
 ) -> anyhow::Result<TelegramEmulator> {
     let telegram_options = TelegramOptions::default();
-    Ok(TelegramEmulator::open(options.data_dir.as_deref(), clock, entropy, telegram_options)?)
+    TelegramEmulator::open(options.data_dir.as_deref(), clock, entropy, telegram_options)
 }
 
 /// A listener on loopback, and its URL.

@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 const CONVERSATION: &str = "talk";
 
 /// A deployment with one agent, whose bucket listens on loopback, so that workers reach it over HTTP.
-struct World {
+pub struct World {
     deployment: af_tests::world::World,
     objects: Objects,
     http: reqwest::Client,
@@ -52,7 +52,7 @@ impl Deref for World {
 }
 
 /// A worker of a test, which calls the worker routes.
-struct TestWorker<'a> {
+pub struct TestWorker<'a> {
     world: &'a World,
     token: String,
 }
