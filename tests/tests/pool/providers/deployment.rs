@@ -82,8 +82,10 @@ impl Pool {
         enqueue(&self.app, message).await.unwrap().message
     }
 
+    /// A run of a new instance of reconcile, which has only the permissions of the template.
     pub async fn run(&self) -> Report {
-        match Box::pin(reconcile(&self.app)).await.unwrap() {
+        let function = self.bundle.restricted_app("reconcile");
+        match Box::pin(reconcile(&function)).await.unwrap() {
             Reconciled::Ran(report) => report,
             Reconciled::LeftToAnother => panic!("no other reconcile runs"),
         }

@@ -1,12 +1,18 @@
 //! The metrics behind the alarms of the pool: each failure of the pool raises the metric that its alarm watches.
 
+use std::sync::Arc;
+
+use af_app::App;
 use af_app::pool::provider;
+use af_app::pool::reconcile::reconcile;
 use af_domain::time::Millis;
+use af_emulator_aws::{Faults, WireRequest};
 use af_emulator_fly::{Action, Fault};
 use af_providers::FlyConfig;
 use af_runtime::metric::Metric;
 use af_store::keys;
 use af_tests::metrics::RecordedMetrics;
+use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;
 
 use crate::providers::deployment::Pool;
@@ -91,4 +97,34 @@ async fn an_unreadable_row_of_a_worker_and_a_failed_removal_raise_their_metrics(
     assert_eq!(pool.bundle.aws.engine().call("UpdateItem", broken).await.status, 200);
     pool.run().await;
     assert!(!metrics.of(Metric::WorkerUnreadable).is_empty(), "{:?}", metrics.all());
+}
+
+/// Refuses the reads of the ready index, as DynamoDB does when a partition of an index is hot.
+struct ThrottledIndex;
+
+impl Faults for ThrottledIndex {
+    fn before(&self, request: &WireRequest) -> af_emulator_aws::Fault {
+        if request.body["IndexName"] != keys::READY_INDEX {
+            return af_emulator_aws::Fault::None;
+        }
+        let kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+        af_emulator_aws::Fault::Respond { status: 400, body: json!({"__type": kind, "message": "too hot"}) }
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_index_fails_the_function_and_the_wait_is_a_metric_of_the_next_run() {
+    let pool = Pool::with_work().await;
+    let mut boot = pool.bundle.restricted_boot("reconcile");
+    let aws = pool.bundle.aws.clone().with_faults(Arc::new(ThrottledIndex));
+    boot.sdk = aws.sdk_config(RetryConfig::disabled());
+    let throttled = App::from_boot(&boot).unwrap();
+    let metrics = RecordedMetrics::begin();
+    let failed = Box::pin(reconcile(&throttled)).await;
+    assert!(failed.is_err(), "ReconcileErrorsAlarm counts the failed call of the function");
+    pool.advance(LONG_WAIT);
+    pool.advance(MINUTE);
+    pool.run().await;
+    let ages = metrics.of(Metric::OldestWaitingAge);
+    assert_eq!(ages, [LONG_WAIT.as_millis() + MINUTE.as_millis()], "LongWaitAlarm counts it");
 }
