@@ -4,6 +4,7 @@
 
 mod document;
 mod examples;
+mod idempotency;
 mod limits;
 mod problems;
 mod refusals;

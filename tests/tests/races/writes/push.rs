@@ -122,6 +122,7 @@ async fn pushed(world: &World, job: &PushJob, run_key: RunKey) -> (Dispatch, New
         first_fence: None,
         attempt_log: Vec::new(),
         retried_by: None,
+        retried_at: None,
         fetched_by: None,
         body_hash: "c0ffee".into(),
     });

@@ -27,8 +27,7 @@ pub async fn resend(
     ApiPath(id): ApiPath<MessageId>,
     key: Option<IdempotencyKey>,
 ) -> Result<Json<ResendAnswer>, Problem> {
-    let once =
-        key.map(|key| idempotency::call(&app, &caller.key_id, key.as_str(), &["resend", id.as_str()]));
+    let once = key.map(|key| idempotency::call(&app, &caller.key_id, key.as_str(), &["resend", id.as_str()]));
     let chat = outbox::resend(&app, &id, once.as_ref()).await?;
     Ok(Json(ResendAnswer { message_id: id.to_string(), chat: chat.to_string() }))
 }

@@ -36,6 +36,7 @@ pub async fn create(
         request;
     let settings = settings(PushTemplateChange { title, text, periodicity, suggested_times, enabled })?;
     let company = company_id.map_or_else(CompanyId::unnamed, |id| id.0);
-    let made = templates::create(&app, company, template_key.0, settings, &caller.key_id, once.as_ref()).await?;
+    let made =
+        templates::create(&app, company, template_key.0, settings, &caller.key_id, once.as_ref()).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
