@@ -14,8 +14,14 @@ use super::message;
 const DAY: Millis = Millis::from_days(1);
 const PARALLEL_CALLS: usize = 50;
 /// Operations that answer 409 while the first call is carried out, because their effect is not one transaction.
-const REFUSED_IN_FLIGHT: [&str; 4] =
-    ["retryDeadLetters", "retryMessage", "rotateManagedBotToken", "rotateManagedBotTokenForUser"];
+const REFUSED_IN_FLIGHT: [&str; 6] = [
+    "deploySkill",
+    "freeConversation",
+    "retryDeadLetters",
+    "retryMessage",
+    "rotateManagedBotToken",
+    "rotateManagedBotTokenForUser",
+];
 /// Operations whose key is the id of a message and is kept as long as the message.
 const KEPT_WITH_THE_MESSAGE: [&str; 2] = ["enqueueMessage", "sendMessageToUserAgent"];
 
@@ -67,6 +73,7 @@ impl Prepared {
         let path = path.replace("{consumerUserId}", "ann");
         let at = |name: &str, value: &str| path.replace(&format!("{{{name}}}"), value);
         let paths = match id {
+            "freeConversation" => [at("conversationId", "user-agent:support:ann"), at("conversationId", "c")],
             "resendReply" => [at("messageId", &self.answered), at("messageId", "another")],
             "retryMessage" => [at("messageId", &self.dead), at("messageId", "another")],
             "triggerPushJob" => {
@@ -81,6 +88,10 @@ impl Prepared {
         let [body, other] = match (id, example) {
             (_, None) => [None, None],
             ("registerWorker", _) => [Some(json!({"workerId": "v-1"})), Some(json!({"workerId": "v-2"}))],
+            ("freeConversation", _) => {
+                let body = Some(json!({"reason": "the worker hangs"}));
+                [body.clone(), body]
+            }
             ("retryDeadLetters", _) => {
                 [Some(json!({"conversationId": "d"})), Some(json!({"conversationId": "c"}))]
             }
@@ -106,7 +117,7 @@ impl Prepared {
                 found.push(self.operation(operation["operationId"].as_str().unwrap(), path, example));
             }
         }
-        assert!(found.len() >= 18, "the document has only {} operations with the header", found.len());
+        assert!(found.len() >= 20, "the document has only {} operations with the header", found.len());
         found
     }
 
@@ -164,6 +175,7 @@ fn changed(id: &str, example: &Value) -> Value {
         "enqueueMessage" => other["payload"]["messageText"] = json!("another"),
         "sendMessageToUserAgent" => other["content"] = json!("another"),
         "createPairingCode" | "createUserAgentPairing" => other["ttlMs"] = json!(600_000),
+        "deploySkill" => other["version"] = json!("2.0.0"),
         "createUserToken" => other["ttlSeconds"] = json!(61),
         "createKey" | "createManagedBotLink" => other["name"] = json!("another"),
         "createMessageTemplate"

@@ -29,7 +29,7 @@ pub async fn create(
     ApiJson(request): ApiJson<PushTemplateRequest>,
 ) -> Result<(StatusCode, Json<PushTemplateBody>), Problem> {
     let once = key.map(|key| {
-        let said = serde_json::to_string(&request).unwrap_or_default();
+        let said = serde_json::to_string(&request).expect("a request is JSON");
         idempotency::call(&app, &caller.key_id, key.as_str(), &["push-template", &said])
     });
     let PushTemplateRequest { company_id, template_key, title, text, periodicity, suggested_times, enabled } =
