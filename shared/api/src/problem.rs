@@ -46,8 +46,8 @@ pub struct FieldError {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyHeader {
-    /// 1 to 255 visible ASCII characters. Calls with the same key run once and get the same answer; a call with the same
-    /// key and another body is refused.
+    /// 1 to 255 visible ASCII characters. For a day, calls with the same key run once and get the same answer; a call with
+    /// the same key and another body is refused. The key of a message is kept as long as the message.
     #[param(rename = "Idempotency-Key")]
     pub idempotency_key: Option<String>,
 }

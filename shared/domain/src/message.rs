@@ -104,6 +104,8 @@ pub struct Message {
     pub attempt_log: Vec<Attempt>,
     /// The idempotency token of the call that queued a dead letter again.
     pub retried_by: Option<String>,
+    /// When that call queued it again.
+    pub retried_at: Option<Timestamp>,
     /// The bot that must fetch the attachments, while some are pending.
     pub fetched_by: Option<BotIdentity>,
     /// The hash of the call's body, which distinguishes a repetition from another message.

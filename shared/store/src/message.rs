@@ -309,6 +309,7 @@ pub(crate) fn message_from(item: &Item, separate_payload: Option<&Item>) -> Resu
         first_fence: reader.number_if("ff")?.map(Fence),
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
+        retried_at: reader.time_if("ra")?,
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,
         body_hash: reader.text("bh")?.to_owned(),
     })

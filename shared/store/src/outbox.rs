@@ -12,6 +12,7 @@ use af_domain::time::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::expression::Update;
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 use crate::table::Page;
@@ -344,13 +345,14 @@ impl Store {
         Ok(Page { items, next: last.and_then(position) })
     }
 
-    /// Puts the reply of an ended message into the outbox again. It is stale if the message is gone, its delivery is no
-    /// longer `before`, or the outbox is full.
+    /// Puts the reply of an ended message into the outbox again, with the record of the call `once`. It is stale if the
+    /// message is gone, its delivery is no longer `before`, the outbox is full, or the call was carried out before.
     pub async fn resend_if_unchanged(
         &self,
         message: &MessageId,
         before: Option<&Delivery>,
         new: &NewEntry,
+        once: Option<&IdempotentCall>,
     ) -> Result<Commit> {
         let waiting = Update::of(keys::message(message))
             .set("dl", encode_delivery(&Delivery::waiting(new.chat.clone())))
@@ -359,7 +361,8 @@ impl Store {
             Some(before) => waiting.when_is("dl", encode_delivery(before)),
             None => waiting.when("attribute_not_exists(#dl)"),
         };
-        self.commit_or_stale(self.transaction().update(appended(new)).update(waiting)).await
+        let transaction = self.transaction().update(appended(new)).update(waiting);
+        self.commit_or_stale(transaction.record_call(once, &new.chat.to_string())).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The costs of operators' calls (retry, cancel, free) and of a sender's cancellation.
 
 use af_app::conversations::free;
+use af_app::intake::idempotency;
 use af_app::queue::{Cancelled, cancel, cancel_of_user, retry};
 use af_domain::ids::{ConsumerUserId, MessageId};
 
@@ -29,14 +30,22 @@ async fn dead_letter(world: &World) -> RunningMessage {
 
 async fn retries(world: &World) -> Vec<Row> {
     let dead = dead_letter(world).await;
-    let idempotency = Some(("operator", dead.message.as_str()));
-    let (retried, cost) = world.measure(retry(&world.app, &dead.message, idempotency)).await;
+    let (retried, cost) = world.measure(retry(&world.app, &dead.message, None)).await;
     retried.unwrap();
-    let (again, known) = world.measure(retry(&world.app, &dead.message, idempotency)).await;
+    let dead = dead_letter(world).await;
+    let once = idempotency::call(&world.app, "operator", "key", &["retry", dead.message.as_str()]);
+    let keyed = || {
+        let retried = retry(&world.app, &dead.message, Some(("operator", "key")));
+        idempotency::answered_once(&world.app, Some(&once), retried)
+    };
+    let (retried, of_first) = world.measure(keyed()).await;
+    retried.unwrap();
+    let (again, of_repetition) = world.measure(keyed()).await;
     again.unwrap();
     vec![
         Row::new("retry a dead letter", cost, three_requests().writes(6).reads(2.0)),
-        Row::new("… the same Idempotency-Key again", known, at_most(1, 1).reads(1.0)),
+        Row::new("… with an Idempotency-Key", of_first, at_most(5, 5).writes(10).reads(2.0)),
+        Row::new("… the same Idempotency-Key again", of_repetition, at_most(2, 2).reads(1.0)),
     ]
 }
 

@@ -5,9 +5,9 @@ use af_domain::ids::{ConsumerUserId, ConversationId, WorkerId};
 
 use crate::bulk;
 use crate::figures::Figures;
+use crate::on_a_large_stack;
 use crate::serving::{append_to, report_failure, send_heartbeat};
 use crate::world::{RunningMessage, TEXT, World};
-use crate::{has_large_tables, on_a_large_stack};
 
 /// The policy default for the depth of one queue.
 const DEEP: usize = 200;
@@ -69,12 +69,13 @@ async fn length_of_a_history() {
     assert_eq!(requests(&world, &running.worker, &running.conversation, 1).await, EXPECTED);
 }
 
-/// Entries of a short history, a long one, and a longer one for `LARGE_TABLES`, each with its number of messages.
+/// Entries of a short history and a long one, each with its number of messages.
 const SHORT: (usize, usize) = (200, 200);
-const LONG: (usize, usize) = (20_000, 2_000);
-const LONGEST: (usize, usize) = (100_000, 2_000);
+const LONG: (usize, usize) = (100_000, 10_000);
 /// Entries in each list of a conversation's view.
 const VIEW: u32 = 50;
+/// Requests of a page of a conversation's view: its history, the index of its messages, and one batch.
+const VIEW_REQUESTS: u32 = 3;
 
 /// The costs in a conversation with this many entries and messages: claim with hydration, append 2, complete with 2,
 /// and two pages of its view.
@@ -111,13 +112,15 @@ async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'sta
 }
 
 #[test]
-fn the_length_of_a_history_changes_no_cost() {
+fn the_length_of_a_history_changes_no_cost_and_a_page_of_its_view_takes_three_requests() {
     let [short, long] = on_a_large_stack(async || {
         let world = World::new().await;
-        let long = if has_large_tables() { LONGEST } else { LONG };
-        [costs(&world, SHORT).await, costs(&world, long).await]
+        [costs(&world, SHORT).await, costs(&world, LONG).await]
     });
     assert_eq!(short, long);
+    for (name, figures) in long.iter().filter(|(name, _)| name.ends_with("view")) {
+        assert_eq!(figures.requests, VIEW_REQUESTS, "{name}");
+    }
 }
 
 /// The budget of 16 000 tokens is 64 KB. One page of DynamoDB is larger than that, and these 16 MB are sixteen pages.

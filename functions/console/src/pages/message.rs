@@ -208,6 +208,6 @@ pub(crate) async fn cancel(Path(id): Path<String>, change: Change<Nothing>) -> R
 /// `POST /console/messages/{messageId}/resend`
 pub(crate) async fn resend(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, PageError> {
     let id = MessageId::parse(id)?;
-    outbox::resend(&change.app, &id).await?;
+    outbox::resend(&change.app, &id, None).await?;
     Ok(back_to(&path(&["messages", id.as_str()]), "resent"))
 }

@@ -8,10 +8,13 @@ use af_domain::ids::ConsumerUserId;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::{Millis, Timestamp};
 use af_runtime::metric::Metric;
+use af_store::conversation::Commit;
+use af_store::idempotency::IdempotentCall;
 use secrecy::SecretString;
 
 use super::auth::{BOOTSTRAP_KEY_ID, Caller, UserOfToken, admit, valid_key};
 use super::signed::{current_key, sign, verified};
+use crate::intake::idempotency;
 use crate::{App, AppError, Result};
 
 const PREFIX: &str = "afu_";
@@ -46,22 +49,39 @@ pub async fn admit_for_user(app: &App, token: &str, of: Option<&str>) -> Result<
     Ok(caller)
 }
 
-/// Creates a token of `user` for the key of `caller`, and returns it with its expiry. Returns 422 for an invalid validity.
+/// Creates a token of `user` for the key of `caller`, and returns it with its expiry. With `once`, a repetition of the same
+/// call returns the same token: only its expiry is stored, and the token is signed again.
+///
+/// # Errors
+/// Returns 422 for an invalid validity, or if the idempotency key was used with another request.
 pub async fn mint(
     app: &App,
     caller: &Caller,
     user: &ConsumerUserId,
     ttl_secs: Option<u64>,
+    once: Option<&IdempotentCall>,
 ) -> Result<(SecretString, Timestamp)> {
     let ttl = ttl_secs.unwrap_or(DEFAULT_TTL_SECS);
     if !(1..=MAX_TTL_SECS).contains(&ttl) {
         let detail = format!("ttlSeconds must be a whole number from 1 to {MAX_TTL_SECS}");
         return Err(Refusal::field("/ttlSeconds", detail).into());
     }
-    let expires_at = app.now() + Millis::from_secs(ttl);
+    let expires_at = expiry(app, ttl, once).await?;
     let content = format!("{expires_at}|{}|{user}", caller.key_id);
     let signed = sign(&current_key(app).await?, PURPOSE, &content);
     Ok((SecretString::from(format!("{PREFIX}{signed}")), expires_at))
+}
+
+/// Returns the end of a validity that begins now, or that began with the first call.
+async fn expiry(app: &App, ttl_secs: u64, once: Option<&IdempotentCall>) -> Result<Timestamp> {
+    let expires_at = app.now() + Millis::from_secs(ttl_secs);
+    let Some(once) = once else { return Ok(expires_at) };
+    if let Commit::Done = app.store.record_call_if_new(once, &expires_at.to_string()).await? {
+        return Ok(expires_at);
+    }
+    let record = idempotency::find_record(app, Some(once)).await?;
+    let first = record.and_then(|record| record.id.parse().ok()).map(Timestamp::from_millis);
+    first.ok_or(AppError::Overtaken("making a user token"))
 }
 
 /// Verifies a token and returns its user. Returns 401 if the token is invalid or has expired, or if its key does not open the

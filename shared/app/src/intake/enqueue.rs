@@ -339,6 +339,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         first_fence: None,
         attempt_log: Vec::new(),
         retried_by: None,
+        retried_at: None,
         fetched_by: fetched_by(request).cloned(),
         body_hash: hash_of(request),
     };

@@ -4,8 +4,10 @@ use af_domain::ids::MessageId;
 use af_domain::outbox::{Chat, Content, Delivery, DeliveryState, Outbox, Part};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
+use af_store::idempotency::IdempotentCall;
 
 use super::reply::entry_for_reply;
+use crate::intake::idempotency;
 use crate::{App, AppError, Result};
 
 /// Times that a removal is decided again because a sender has changed the outbox meanwhile.
@@ -54,12 +56,24 @@ pub async fn drop_first(app: &App, chat: &Chat) -> Result<Dropped> {
     Err(AppError::Overtaken("drop"))
 }
 
-/// Sends the whole reply of a message again, to the chat that its user has now.
+/// Sends the whole reply of a message again, to the chat that its user has now. With `once`, a repetition of the same call
+/// sends nothing and gets the same chat.
 ///
 /// # Errors
 /// Returns 404 if there is no such message, and 409 if it has no reply, its reply does not go to Telegram or still waits
-/// in an outbox, or the outbox of its chat is full.
-pub async fn resend(app: &App, id: &MessageId) -> Result<Chat> {
+/// in an outbox, or the outbox of its chat is full; 422 if the idempotency key was used with another request.
+pub async fn resend(app: &App, id: &MessageId, once: Option<&IdempotentCall>) -> Result<Chat> {
+    if let Some(chat) = resent_before(app, once).await? {
+        return Ok(chat);
+    }
+    match resend_now(app, id, once).await {
+        // The same call may have been sent twice at the same time.
+        Err(AppError::Refused(refusal)) => resent_before(app, once).await?.ok_or_else(|| refusal.into()),
+        other => other,
+    }
+}
+
+async fn resend_now(app: &App, id: &MessageId, once: Option<&IdempotentCall>) -> Result<Chat> {
     let conflict = |detail: String| AppError::from(Refusal::new(Code::Conflict, detail));
     let message = app.store.message(id, app.now(), true).await?;
     let message = message.ok_or_else(|| Refusal::not_found(format!("message {id}")))?;
@@ -73,11 +87,17 @@ pub async fn resend(app: &App, id: &MessageId) -> Result<Chat> {
         return Err(conflict(format!("the reply of message {id} does not go to a Telegram chat")));
     };
     new.due_at = app.now();
-    match app.store.resend_if_unchanged(id, message.delivery.as_ref(), &new).await? {
+    match app.store.resend_if_unchanged(id, message.delivery.as_ref(), &new, once).await? {
         Commit::Done => Ok(new.chat),
         Commit::Stale => Err(conflict(format!(
             "the reply was sent again meanwhile, or too many messages wait for chat {}",
             new.chat
         ))),
     }
+}
+
+/// Returns the chat of an earlier attempt of the same call.
+async fn resent_before(app: &App, once: Option<&IdempotentCall>) -> Result<Option<Chat>> {
+    let record = idempotency::find_record(app, once).await?;
+    Ok(record.and_then(|record| Chat::parse(&record.id)))
 }

@@ -4,8 +4,10 @@ use af_domain::ids::{CompanyId, PushTemplateKey};
 use af_domain::push::{Periodicity, PushTemplate, Schedule};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
+use af_store::idempotency::IdempotentCall;
 
 use super::MAX_TRIES;
+use crate::intake::idempotency;
 use crate::{App, AppError, Result};
 
 /// The requested settings of a template.
@@ -23,16 +25,18 @@ pub struct TemplateSettings {
     pub enabled: bool,
 }
 
-/// Creates a template.
+/// Creates a template. With `once`, a repetition of the same call gets the same template.
 ///
 /// # Errors
-/// Returns 409 if the company has a template with this key, and 422 with the invalid field.
+/// Returns 404 if the template that the call made is deleted, 409 if the company has a template with this key, and 422 with
+/// the invalid field, or if the idempotency key was used with another request.
 pub async fn create(
     app: &App,
     company: CompanyId,
     key: PushTemplateKey,
     settings: TemplateSettings,
     by: &str,
+    once: Option<&IdempotentCall>,
 ) -> Result<PushTemplate> {
     let now = app.now();
     let template = PushTemplate {
@@ -49,9 +53,16 @@ pub async fn create(
         updated_at: now,
     };
     template.check()?;
-    match app.store.create_push_template_if_absent(&template).await? {
+    if idempotency::find_record(app, once).await?.is_some() {
+        return get(app, &template.company, &template.key).await;
+    }
+    match app.store.create_push_template_if_absent(&template, once).await? {
         Commit::Done => Ok(template),
         Commit::Stale => {
+            // The same call may have been sent twice at the same time.
+            if idempotency::find_record(app, once).await?.is_some() {
+                return get(app, &template.company, &template.key).await;
+            }
             let detail = format!(
                 "company {} has a push template {}; change it with PUT or use another templateKey",
                 template.company, template.key

@@ -8,6 +8,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_store::StoreError;
 use af_store::conversation::Commit;
+use af_store::idempotency::RETENTION;
 use af_store::message::body_hash;
 
 use super::messages::{MAX_TRIES, message};
@@ -36,7 +37,7 @@ pub(super) enum Retried {
 pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>) -> Result<()> {
     let token = token(idempotency);
     let dead = message(app, id).await?;
-    if token.is_some() && dead.retried_by == token {
+    if is_ours(&dead, token.as_deref(), app.now()) {
         return Ok(());
     }
     let policies = policies::for_agent(app, &dead.agent).await?;
@@ -50,7 +51,7 @@ pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>)
     }
     // Either another call was faster, or an earlier attempt of this call succeeded and its response was lost.
     let now = message(app, id).await?;
-    if token.is_some() && now.retried_by == token {
+    if is_ours(&now, token.as_deref(), app.now()) {
         return Ok(());
     }
     let detail = format!("message {id} is {}: only a dead letter can be retried", now.status.as_str());
@@ -62,6 +63,13 @@ pub(super) fn token(idempotency: Option<(&str, &str)>) -> Option<String> {
     idempotency.map(|(caller, key)| body_hash(&[caller, key]))
 }
 
+/// Whether the call with `token` queued the message again. An idempotency key is free after a day.
+fn is_ours(message: &Message, token: Option<&str>, now: Timestamp) -> bool {
+    token.is_some()
+        && message.retried_by.as_deref() == token
+        && message.retried_at.is_some_and(|at| now < at + RETENTION)
+}
+
 /// Queues `dead` again, unless the call with `token` has already done so.
 pub(super) async fn retried(
     app: &App,
@@ -70,11 +78,10 @@ pub(super) async fn retried(
     policies: &Policies,
 ) -> Result<Retried> {
     for _ in 0..MAX_TRIES {
-        let is_ours = token.is_some() && dead.retried_by.as_deref() == token;
-        if is_ours || dead.status != MessageStatus::DeadLetter {
+        let now = app.now();
+        if is_ours(&dead, token, now) || dead.status != MessageStatus::DeadLetter {
             return Ok(Retried::NotDead);
         }
-        let now = app.now();
         let Some(before) = app.store.conversation(&dead.key, true).await? else {
             return Err(without_conversation(&dead).into());
         };

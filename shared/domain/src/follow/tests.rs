@@ -71,6 +71,7 @@ fn message(name: &str, status: MessageStatus) -> Message {
         first_fence: None,
         attempt_log: Vec::new(),
         retried_by: None,
+        retried_at: None,
         fetched_by: None,
         body_hash: String::new(),
     }

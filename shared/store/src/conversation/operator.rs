@@ -74,6 +74,7 @@ impl Store {
             .set("at", entry.attempts)
             .set("ats", rotated(&dead.attempt_log))
             .set_or_remove("rt", token)
+            .set_or_remove("ra", token.map(|_| entry.due))
             .remove("da")
             .remove("fe")
             .remove("am")

@@ -4,6 +4,7 @@ use af_domain::ids::{CompanyId, PushTemplateKey};
 use af_domain::push::{Periodicity, PushTemplate, Schedule};
 
 use crate::expression::Update;
+use crate::idempotency::IdempotentCall;
 use crate::item::{Item, Reader, Writer};
 use crate::write::{Commit, queried};
 use crate::{Result, Store, keys};
@@ -31,9 +32,15 @@ impl Store {
         queried(query).await?.items().iter().map(template_from).collect()
     }
 
-    /// Stores a new template. It is stale if the company has one with this key.
-    pub async fn create_push_template_if_absent(&self, template: &PushTemplate) -> Result<Commit> {
-        self.commit_or_stale(self.transaction().put_new(template_item(template))).await
+    /// Stores a new template, with the record of the call `once`. It is stale if the company has one with this key, or if
+    /// the call was carried out before.
+    pub async fn create_push_template_if_absent(
+        &self,
+        template: &PushTemplate,
+        once: Option<&IdempotentCall>,
+    ) -> Result<Commit> {
+        let transaction = self.transaction().put_new(template_item(template));
+        self.commit_or_stale(transaction.record_call(once, template.key.as_str())).await
     }
 
     /// Replaces a template. It is stale if it has changed since it was read.

@@ -18,6 +18,9 @@ const CHAT: &str = r"^[1-9][0-9]{0,18}:-?[1-9][0-9]{0,18}$";
 /// A workspace document.
 const DOCUMENT_PATH: &str =
     r"^((AGENTS|SOUL|IDENTITY|TOOLS|HEARTBEAT|USER|MEMORY)|memory/[0-9]{4}-[0-9]{2}-[0-9]{2})\.md$";
+/// The id of a push template: its company and its key.
+const PUSH_TEMPLATE: &str =
+    r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*:[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$";
 const TELEGRAM_NUMBER: &str = "^[1-9][0-9]*$";
 const SEMANTIC_VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$";
 /// A text without a limit of its own is limited by the body, which has 4 MB at most.
@@ -30,7 +33,7 @@ const GIB: u64 = 1024 * 1024 * 1024;
 struct Text(&'static str, u64, u64, &'static str);
 
 /// Ids, which path parameters have too.
-const IDS: [Text; 18] = [
+const IDS: [Text; 19] = [
     Text("agentKey", 1, 64, TOKEN),
     Text("botIdentity", 1, 19, TELEGRAM_NUMBER),
     Text("chat", 3, 40, CHAT),
@@ -45,6 +48,7 @@ const IDS: [Text; 18] = [
     Text("sha256", 64, 64, "^[0-9a-f]{64}$"),
     Text("slug", 2, 128, "^[a-z0-9][a-z0-9_-]*$"),
     Text("snapshotId", 1, 96, ""),
+    Text("templateId", 1, 64, ""),
     Text("templateKey", 1, 64, ""),
     Text("version", 5, 64, SEMANTIC_VERSION),
     Text("volumeId", 1, 64, TOKEN),
@@ -95,7 +99,7 @@ const TEXTS: &[Text] = &[
     Text("NoticeTextsBody.failure", 0, 500, ""),
     Text("NoticeTextsBody.missingFile", 0, 500, ""),
     Text("systemPrompt", 0, 8_000, ""),
-    Text("templateId", 1, 64, ""),
+    Text("sourceTemplateId", 3, 129, PUSH_TEMPLATE),
     Text("title", 1, 200, r"\S"),
     Text("CreateMessageTemplateRequest.title", 1, 100, r"\S"),
     Text("UpdateMessageTemplateRequest.title", 1, 100, r"\S"),
@@ -231,6 +235,12 @@ pub fn references(value: &Value, found: &mut Vec<String>) {
 pub fn longest(name: &str) -> Option<String> {
     let &Text(_, _, max, _) = IDS.iter().find(|id| id.0 == name)?;
     Some("1".repeat(usize::try_from(max).expect("a small number")))
+}
+
+/// The most characters of the text with this name.
+pub fn longest_text(name: &str) -> Option<usize> {
+    let &Text(_, _, max, _) = TEXTS.iter().find(|text| text.0 == name)?;
+    usize::try_from(max).ok()
 }
 
 /// The strings and numbers in the fields of a request that have no limit.

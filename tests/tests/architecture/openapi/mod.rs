@@ -4,6 +4,7 @@
 
 mod document;
 mod examples;
+mod idempotency;
 mod limits;
 mod problems;
 mod refusals;
@@ -297,15 +298,19 @@ fn every_string_and_number_of_a_request_has_its_limits_in_the_schema() {
 #[test]
 fn an_id_has_the_limits_of_its_schema() {
     use af_domain::ids::{
-        AgentKey, BotIdentity, ConsumerUserId, ConversationId, MessageId, SecretRef, VolumeId, WorkerId,
+        AgentKey, BotIdentity, ConsumerUserId, ConversationId, MessageId, PushTemplateId, PushTemplateKey,
+        SecretRef, TemplateKey, VolumeId, WorkerId,
     };
     type Parses = fn(&str) -> bool;
-    let ids: [(&str, Parses); 8] = [
+    let ids: [(&str, Parses); 11] = [
         ("agentKey", |t| AgentKey::parse(t).is_ok()),
         ("botIdentity", |t| BotIdentity::parse(t).is_ok()),
         ("consumerUserId", |t| ConsumerUserId::parse(t).is_ok()),
         ("conversationId", |t| ConversationId::parse(t).is_ok()),
         ("messageId", |t| MessageId::parse(t).is_ok()),
+        ("templateId", |t| TemplateKey::parse(t).is_ok()),
+        ("templateKey", |t| TemplateKey::parse(t).is_ok()),
+        ("templateKey", |t| PushTemplateKey::parse(t).is_ok()),
         ("secretRef", |t| SecretRef::parse(t).is_ok()),
         ("volumeId", |t| VolumeId::parse(t).is_ok()),
         ("workerId", |t| WorkerId::parse(t).is_ok()),
@@ -314,6 +319,11 @@ fn an_id_has_the_limits_of_its_schema() {
         let longest = limits::longest(name).unwrap();
         assert!(parses(&longest) && !parses(&(longest + "1")) && !parses(""), "{name}");
     }
+    // The id of a push template has two parts with the limit of an id.
+    let of = |company: usize, key: usize| format!("{}:{}", "1".repeat(company), "1".repeat(key));
+    let parses = |company, key| PushTemplateId::parse(of(company, key)).is_ok();
+    assert_eq!(limits::longest_text("sourceTemplateId"), Some(of(64, 64).len()));
+    assert!(parses(64, 64) && !parses(65, 64) && !parses(64, 65) && !parses(0, 64) && !parses(64, 0));
 }
 
 /// An operation with the examples of its parameters and its body.

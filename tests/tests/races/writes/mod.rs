@@ -157,6 +157,10 @@ writes! {
     system {
         change_config_if_unchanged => Same;
         put_api_key_if_first => Contains("Stale");
+        record_call_if_new => Contains("Stale");
+        begin_call_if_new => Contains("Stale");
+        finish_call_if_begun => Same;
+        abandon_call_if_begun => Contains("Stale");
         begin_reconcile => Same;
         end_reconcile => Same;
         abandon_reconcile => Same;

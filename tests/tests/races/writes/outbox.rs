@@ -60,5 +60,5 @@ pub async fn resend_if_unchanged(world: &World, app: &App, times: usize) -> Vec<
     let ended = Delivery::ended(&outbox.chat, uncertain.head().unwrap());
     world.app.store.end_delivery_if_unchanged(&outbox, &ended, world.app.now()).await.unwrap();
     let new = entry(world, &message);
-    send!(times, app.store.resend_if_unchanged(&message, Some(&ended), &new))
+    send!(times, app.store.resend_if_unchanged(&message, Some(&ended), &new, None))
 }

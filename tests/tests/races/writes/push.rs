@@ -41,12 +41,12 @@ fn template(world: &World) -> PushTemplate {
 
 pub async fn create_push_template_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {
     let template = template(world);
-    send!(times, app.store.create_push_template_if_absent(&template))
+    send!(times, app.store.create_push_template_if_absent(&template, None))
 }
 
 pub async fn change_push_template_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     let before = template(world);
-    world.app.store.create_push_template_if_absent(&before).await.unwrap();
+    world.app.store.create_push_template_if_absent(&before, None).await.unwrap();
     let after = PushTemplate { enabled: false, updated_at: world.app.now() + LATER, ..before.clone() };
     send!(times, app.store.change_push_template_if_unchanged(&before, &after))
 }
@@ -122,6 +122,7 @@ async fn pushed(world: &World, job: &PushJob, run_key: RunKey) -> (Dispatch, New
         first_fence: None,
         attempt_log: Vec::new(),
         retried_by: None,
+        retried_at: None,
         fetched_by: None,
         body_hash: "c0ffee".into(),
     });

@@ -23,8 +23,32 @@ pub async fn put_api_key_if_first(_: &World, app: &App, times: usize) -> Vec<Str
         expires_at: None,
         company: None,
     };
-    let once = IdempotentCall { call: "call".into(), body: "body".into(), at: app.now() };
-    send!(times, app.store.put_api_key_if_first(&key, &once))
+    send!(times, app.store.put_api_key_if_first(&key, &call(app)))
+}
+
+/// The id of a run.
+const RUN: &str = "run";
+
+fn call(app: &App) -> IdempotentCall {
+    IdempotentCall { call: "call".into(), body: "body".into(), at: app.now() }
+}
+
+pub async fn record_call_if_new(_: &World, app: &App, times: usize) -> Vec<String> {
+    send!(times, app.store.record_call_if_new(&call(app), "id"))
+}
+
+pub async fn begin_call_if_new(_: &World, app: &App, times: usize) -> Vec<String> {
+    send!(times, app.store.begin_call_if_new(&call(app), RUN))
+}
+
+pub async fn finish_call_if_begun(world: &World, app: &App, times: usize) -> Vec<String> {
+    world.app.store.begin_call_if_new(&call(app), RUN).await.unwrap();
+    send!(times, app.store.finish_call_if_begun(&call(app), RUN, "{}"))
+}
+
+pub async fn abandon_call_if_begun(world: &World, app: &App, times: usize) -> Vec<String> {
+    world.app.store.begin_call_if_new(&call(app), RUN).await.unwrap();
+    send!(times, app.store.abandon_call_if_begun(&call(app), RUN))
 }
 
 pub async fn begin_reconcile(_: &World, app: &App, times: usize) -> Vec<String> {

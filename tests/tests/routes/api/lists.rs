@@ -1,3 +1,4 @@
+use af_store::api_key::ApiKey;
 use serde_json::{Value, json};
 
 use crate::api::{World, each};
@@ -175,33 +176,93 @@ async fn every_list_refuses_a_cursor_that_it_has_not_made() {
     assert!(checked > 20, "only {checked} cursors were found");
 }
 
+/// Items of a long list.
+const LONG_LIST: usize = 10_000;
+/// Items of the list that is walked item by item, unless `LARGE_TABLES` is 1.
+const LIST_OF_SINGLE_PAGES: usize = 1_000;
+/// While a list is walked, an item is added after each of this many pages.
+const ADDED_ONE_IN: usize = 10;
+
+/// Stores keys behind all others, as many as there are milliseconds, and returns their ids in order.
+async fn add_keys(world: &World, count: usize) -> Vec<String> {
+    let mut added = Vec::new();
+    for _ in 0..count {
+        world.advance(af_domain::time::Millis::new(1));
+        let now = world.app.now();
+        let key = ApiKey {
+            id: world.app.entropy.ulid(now),
+            name: "n".to_owned(),
+            scopes: vec!["read".to_owned()],
+            secret_hash: [1; 32],
+            created_at: now,
+            expires_at: None,
+            company: None,
+        };
+        world.app.store.put_api_key(&key).await.unwrap();
+        added.push(key.id);
+    }
+    added
+}
+
+/// Walks the list of keys from its beginning while others are added: each key is listed once, in order, and none is missed.
+async fn walk_keys(world: &World, limit: usize, before: &mut Vec<String>) {
+    let (mut found, mut query, mut added) = (Vec::new(), String::new(), Vec::new());
+    for pages in 0_usize.. {
+        let page = world.api.get(&format!("/v1/keys?limit={limit}{query}")).send().await.body_of(200);
+        let ids = each(&page, "keyId");
+        assert!(ids.len() <= limit);
+        found.extend(ids.into_iter().map(str::to_owned));
+        if pages.is_multiple_of(ADDED_ONE_IN) && found.len() < before.len() {
+            added.extend(add_keys(world, 1).await);
+        }
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        query = format!("&cursor={cursor}");
+    }
+    assert!(!added.is_empty());
+    before.extend(added);
+    assert!(found == *before, "{} of {} keys with the limit {limit}", found.len(), before.len());
+}
+
 #[tokio::test]
-async fn keys_are_listed_once_while_others_are_added() {
-    const KEYS: usize = 500;
+async fn ten_thousand_keys_are_listed_once_with_every_limit_while_others_are_added() {
     let world = World::new().await;
+    let has_large_tables = std::env::var("LARGE_TABLES").is_ok_and(|v| v == "1");
+    let first = if has_large_tables { LONG_LIST } else { LIST_OF_SINGLE_PAGES };
+    let mut before = add_keys(&world, first).await;
+    walk_keys(&world, 1, &mut before).await;
+    before.extend(add_keys(&world, LONG_LIST - first).await);
+    for limit in [7, 100, 200] {
+        walk_keys(&world, limit, &mut before).await;
+    }
+    assert!(before.len() > LONG_LIST);
+}
+
+#[tokio::test]
+async fn a_list_with_the_newest_first_shows_no_old_message_twice_while_others_are_added() {
+    const MESSAGES: usize = 150;
+    let world = World::new().await;
+    let mut before = Vec::new();
     let add = async || {
         world.advance(af_domain::time::Millis::new(1));
-        let key = world.api.new_key(&["read"]).await;
-        key.split('_').nth(1).unwrap().to_owned()
+        world.enqueue("c", "hello").await
     };
-    let mut before = Vec::new();
-    for _ in 0..KEYS {
-        before.push(add().await);
+    for _ in 0..MESSAGES {
+        before.insert(0, add().await);
     }
-    for limit in [1, 7, 200] {
-        let (mut found, mut query) = (Vec::new(), String::new());
+    for limit in [1, 7, 100, 200] {
+        let (mut found, mut query, mut added) = (Vec::new(), String::new(), Vec::new());
         loop {
-            let page = world.api.get(&format!("/v1/keys?limit={limit}{query}")).send().await.body_of(200);
-            found.extend(each(&page, "keyId").into_iter().map(str::to_owned));
-            if found.len() < KEYS {
-                add().await;
+            let path = format!("/v1/queue/messages?conversationId=c&limit={limit}{query}");
+            let page = world.api.get(&path).send().await.body_of(200);
+            found.extend(each(&page, "messageId").into_iter().map(str::to_owned));
+            if added.len() < ADDED_ONE_IN {
+                added.insert(0, add().await);
             }
             let Some(cursor) = page["nextCursor"].as_str() else { break };
             query = format!("&cursor={cursor}");
         }
-        let unique = found.iter().collect::<std::collections::BTreeSet<_>>();
-        assert_eq!(unique.len(), found.len(), "no key is listed twice with the limit {limit}");
-        assert!(before.iter().all(|id| found.contains(id)), "no key is missed with the limit {limit}");
+        assert!(found == before, "{} of {} messages with the limit {limit}", found.len(), before.len());
+        before.splice(0..0, added);
     }
 }
 

@@ -13,6 +13,7 @@ mod documents;
 mod events;
 mod expiry;
 mod hydration;
+mod idempotency_keys;
 mod ingress_config;
 mod ledger;
 mod lists;

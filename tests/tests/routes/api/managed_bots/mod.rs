@@ -27,16 +27,16 @@ const PERSON: i64 = 4242;
 const PAST_A_WAIT: Millis = Millis::from_secs(310);
 
 /// A deployment that Telegram reaches on loopback, with the agent `support` and a manager bot.
-struct Managed {
-    world: World,
+pub(super) struct Managed {
+    pub(super) world: World,
     telegram: TelegramEmulator,
-    host: String,
+    pub(super) host: String,
     effects: App,
     worker: OnceCell<String>,
 }
 
 impl Managed {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (bundle, telegram) = with_telegram().await;
         let world = World::over(bundle).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -60,7 +60,7 @@ impl Managed {
         self.world.advance(Millis::from_secs(11));
     }
 
-    fn post(&self, path: &str, body: Value) -> Call {
+    pub(super) fn post(&self, path: &str, body: Value) -> Call {
         self.world.api.post(path, body).header("host", &self.host)
     }
 
@@ -106,11 +106,16 @@ impl Managed {
         self.world.api.get(path).send().await.body_of(200)["nextAction"].clone()
     }
 
-    async fn connected(&self) -> Value {
+    pub(super) async fn connected(&self) -> Value {
         let tapped = self.tap(&self.link(json!({})).await).await;
         self.stream().await;
         assert_eq!(self.shown().await["status"], "connected");
         tapped
+    }
+
+    /// The tokens of all bots at Telegram.
+    pub(super) fn tokens(&self) -> Vec<String> {
+        self.telegram.bots().into_iter().map(|bot| bot.token).collect()
     }
 
     fn token_of(&self, bot: &Value) -> String {
@@ -119,7 +124,7 @@ impl Managed {
     }
 
     /// A person writes to the bot, a worker answers, and the reply arrives.
-    async fn is_answered(&self, bot: &Value, text: &str) {
+    pub(super) async fn is_answered(&self, bot: &Value, text: &str) {
         let sent = json!({"botIdentity": bot, "chatId": PERSON, "text": text});
         let (_, sent) = self.control("/telegram/messages", sent).await;
         assert!(sent["body"]["messageId"].is_string(), "{sent}");
