@@ -9,7 +9,7 @@ use af_app::push::run_due::{SCHEDULE_RUNS_FOR, run_due};
 use af_app::queue::counters::{count, measure};
 use af_app::queue::ledger::record;
 use af_domain::policy::Policies;
-use af_runtime::metric::Metric;
+use af_runtime::metric::{Metric, Statistic};
 use af_tests::telegram::effects_records;
 use af_tests::workspace::root;
 use serde_norway::Value;
@@ -176,11 +176,18 @@ fn alarm_metrics() -> usize {
     watched.sum()
 }
 
+/// The metrics that the schedules record, also when nothing happens. AWS bills a metric only while it has values.
+fn idle_metrics() -> usize {
+    let is_scheduled =
+        |metric: &&Metric| metric.statistic() == Statistic::Maximum || **metric == Metric::ReconcileDuration;
+    Metric::ALL.iter().filter(is_scheduled).count()
+}
+
 /// What a deployment costs without any message.
 fn fixed(of: &Measured) -> Vec<Item> {
-    let (metrics, alarms) = (Metric::ALL.len(), alarm_metrics());
+    let (metrics, alarms) = (idle_metrics(), alarm_metrics());
     vec![
-        item(format!("metrics: {metrics}, those that have values"), metrics as f64 * METRIC),
+        item(format!("metrics: {metrics}, which the schedules record"), metrics as f64 * METRIC),
         item(format!("alarms, which watch {alarms} metrics"), alarms as f64 * ALARM_METRIC),
         item("dashboard, above three in the account", DASHBOARD),
         item("secrets: the first admin key, the signing key, the token of the provider", 3.0 * SECRET),
@@ -206,13 +213,15 @@ fn document(of: &Measured) -> String {
         1_000.0 * polls_dollars(of, polls)
     )
     .unwrap();
-    text += "## A deployment without messages\n\nA month. CloudWatch is the largest part. A deployment without alarms and metrics \
-             costs the rest.\n";
+    text += "## A deployment without messages\n\nA month. CloudWatch is the largest part: AWS gives ten metrics, ten alarms and three \
+             dashboards of an account\nwithout charge, which are not subtracted here.\n";
     text += &bill("in a month", &fixed(of), 2);
     let per_million: f64 = messages(of).iter().map(|item| item.dollars).sum();
     let fixed: f64 = fixed(of).iter().map(|item| item.dollars).sum();
+    let more = Metric::ALL.len() - idle_metrics();
     let month = [
         item("the deployment", fixed),
+        item(format!("{more} more metrics"), more as f64 * METRIC),
         item(format!("{} messages", MESSAGES_A_DAY * DAYS), MESSAGES_A_DAY * DAYS / 1e6 * per_million),
         item(format!("{} ends of work", AGENTS * DAYS), polls_dollars(of, AGENTS * DAYS * polls)),
     ];
