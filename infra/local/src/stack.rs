@@ -96,12 +96,7 @@ impl Stack {
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let aws = aws.with_credentials(aws_credentials.clone());
         let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
-        let telegram = TelegramEmulator::open(
-            options.data_dir.as_deref(),
-            clock.clone(),
-            entropy.clone(),
-            TelegramOptions::default(),
-        )?;
+        let telegram = telegram(&options, clock.clone(), entropy.clone())?;
         let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
         let (providers, waits) = (options.providers.clone(), waits(&options, &aws, &closing));
         let boot = functions::Boots { sdk, clock, entropy, providers, waits, url: url.clone() };
@@ -265,6 +260,16 @@ async fn demo(
 fn fetch_updates(webhook: OwnWebhook, functions: Router) -> JoinHandle<()> {
     let OwnWebhook { path, secret, api: bot } = webhook;
     tokio::spawn(UpdatePoller { bot, functions, path, secret, pause: Arc::new(TokioPause) }.run())
+}
+
+/// The Telegram emulator. It stores its state in the data folder, if there is one.
+fn telegram(
+    options: &StackOptions,
+    clock: SharedClock,
+    entropy: Arc<Entropy>,
+) -> anyhow::Result<TelegramEmulator> {
+    let telegram_options = TelegramOptions::default();
+    TelegramEmulator::open(options.data_dir.as_deref(), clock, entropy, telegram_options)
 }
 
 /// A listener on loopback, and its URL.
