@@ -1,11 +1,12 @@
 """Follows messages through functions that run as processes behind a Lambda Runtime API, and prints each fact that it has
-checked. Arguments: a folder for the data, and the folder with the built binaries."""
+checked. Arguments: a folder for the data, the folder with the built binaries, and optionally the program of Cargo Lambda."""
 
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,13 +14,15 @@ import time
 import urllib.error
 import urllib.request
 
-MAX_WAIT_SECONDS = 60
+# More than a minute: the period of the schedules.
+MAX_WAIT_SECONDS = 90
 FUNCTIONS = {"webhook", "worker", "user-api", "admin-api", "stream", "console", "reconcile", "effects", "push-dispatch"}
 # One more worker than the processes of a function that a test would start by chance.
 STREAMS = 3
 
 folder = pathlib.Path(sys.argv[1]).absolute()
 binaries = pathlib.Path(sys.argv[2]).absolute()
+cargo_lambda = sys.argv[3] if len(sys.argv) > 3 else None
 started = time.monotonic()
 
 
@@ -41,10 +44,10 @@ def eventually(what, poll):
 class Dev:
     """A running `dev`."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, port=0):
         self.log = open(folder / "dev.log", "ab")
-        command = [binaries / "agent-factory", "--data-dir", folder / "data", "dev", "--functions", "lambda"]
-        self.process = subprocess.Popen([*command, "--port", "0", *options], stdout=self.log, stderr=self.log)
+        command = [binaries / "agent-factory", "--data-dir", folder / "data", "dev", "--port", str(port), *options]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         path = folder / "data" / "dev.json"
         self.file = eventually("dev is ready", lambda: self.announced(path))
 
@@ -57,7 +60,8 @@ class Dev:
     def open(self, method, path, body=None, timeout=30):
         data = None if body is None else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {self.file['adminKey']}", "content-type": "application/json"}
-        request = urllib.request.Request(self.file["url"] + path, data=data, method=method, headers=headers)
+        url = self.file["telegramUrl" if path.startswith("/_local/") else "url"]
+        request = urllib.request.Request(url + path, data=data, method=method, headers=headers)
         return urllib.request.urlopen(request, timeout=timeout)
 
     def call(self, method, path, body=None):
@@ -113,10 +117,10 @@ def follow_a_telegram_message(dev):
     assert dev.sent().count("echo: hello") == 1, dev.sent()
 
 
-def follow_a_message_of_an_app(dev, agent):
-    answer = dev.call("POST", f"{agent}/messages", {"content": "from an app"})
+def follow_a_message_of_an_app(dev, agent, text="from an app"):
+    answer = dev.call("POST", f"{agent}/messages", {"content": text})
     eventually("the message of the app is done", lambda: dev.done(answer["messageId"]))
-    eventually("its reply is delivered", lambda: "echo: from an app" in dev.sent())
+    eventually("its reply is delivered", lambda: f"echo: {text}" in dev.sent())
     checked("user-api: a message of an app is done and its reply is delivered")
 
 
@@ -162,10 +166,34 @@ def create_push_job(dev, agent):
     return due
 
 
+def pushed_is_answered(dev, due):
+    while time.time() < due:
+        assert "echo: pushed" not in dev.sent()
+        time.sleep(0.2)
+    eventually("the pushed message is answered", lambda: "echo: pushed" in dev.sent())
+    checked("schedule and push-dispatch: the push job has run when it was due, and its reply is delivered")
+
+
 def clock_is_fixed(dev):
     status, problem = dev.refused("POST", "/_local/clock", {"advanceMs": 60000})
     assert status == 409 and "--functions lambda" in problem["detail"], problem
     checked("clock: a move of the clock is refused, because the functions go by the clock of this machine")
+
+
+def start_watch(dev):
+    """Starts `cargo lambda watch` by the command of docs/development.md, in a process group of its own."""
+    files = ["--global", folder / "data" / "CargoLambda.toml", "--env-file", folder / "data" / "functions.env"]
+    command = [cargo_lambda, "lambda", "watch", "-A", "127.0.0.1", *files]
+    watch = subprocess.Popen(command, stdout=dev.log, stderr=dev.log, start_new_session=True)
+    eventually("cargo lambda watch listens", lambda: watch.poll() is not None or is_open(9000))
+    assert watch.poll() is None, "cargo lambda watch has ended"
+    checked("cargo lambda watch: one command serves all functions")
+    return watch
+
+
+def is_open(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def missing_binaries_are_named():
@@ -177,10 +205,10 @@ def missing_binaries_are_named():
 
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
-dev = None
+dev = watch = None
 try:
     missing_binaries_are_named()
-    dev = Dev()
+    dev = Dev("--functions", "lambda")
     agent = f"/v1/users/{dev.file['demo']['consumerUserId']}/agents/{dev.file['demo']['agentKey']}"
     due = create_push_job(dev, agent)
     follow_a_telegram_message(dev)
@@ -193,26 +221,46 @@ try:
     assert FUNCTIONS - called == {"stream"}, called
     checked("all functions have run as processes of their own")
 
-    while time.time() < due + 1:
-        time.sleep(0.2)
+    pushed_is_answered(dev, due)
+    port = dev.file["url"].rsplit(":", 1)[1]
     dev.process.kill()
     dev.process.wait()
     survivors = lambda: [name for _, _, name in processes() if name in FUNCTIONS]
     eventually("the functions of a killed dev have ended", lambda: not survivors())
     checked("end: no function survives a dev that was killed")
-    dev = Dev()
-    eventually("the pushed message is answered", lambda: "echo: pushed" in dev.sent())
-    checked("schedule and push-dispatch: the push job ran at the start of the next dev, and its reply is delivered")
-
+    dev = Dev("--functions", "lambda", port=port)
+    follow_a_message_of_an_app(dev, agent, "after the restart")
+    checked("restart: the next dev has continued with the same table and the same worker")
     dev.process.terminate()
     assert dev.process.wait(MAX_WAIT_SECONDS) == 0
     assert not processes(), processes()
     checked("end: neither a function nor a worker survives a dev that was asked to stop")
+
+    if cargo_lambda:
+        shutil.rmtree(folder / "data")
+        dev = Dev("--no-functions")
+        watch = start_watch(dev)
+        due = create_push_job(dev, agent)
+        follow_a_telegram_message(dev)
+        follow_a_message_of_an_app(dev, agent)
+        with dev.open("GET", f"{agent}/stream") as stream:
+            assert stream.readline()
+        checked("stream: an event arrives")
+        pushed_is_answered(dev, due)
+        # As Ctrl-C does, which reaches the functions, too.
+        os.killpg(watch.pid, signal.SIGINT)
+        watch.wait(MAX_WAIT_SECONDS)
+        dev.process.terminate()
+        assert dev.process.wait(MAX_WAIT_SECONDS) == 0
+        eventually("all processes have ended", lambda: not processes())
+        checked("end: neither a function nor a worker survives")
 except BaseException:
     log = folder / "dev.log"
     print(log.read_text() if log.exists() else "", file=sys.stderr)
     raise
 finally:
+    if watch and watch.poll() is None:
+        os.killpg(watch.pid, signal.SIGKILL)
     if dev and dev.process.poll() is None:
         dev.process.terminate()
         dev.process.wait(MAX_WAIT_SECONDS)

@@ -216,6 +216,26 @@ pub(crate) fn streamed_paths() -> impl Iterator<Item = String> {
     af_stream::openapi().paths.paths.into_keys()
 }
 
+/// The streams and schedules of the template, for functions that get their requests from elsewhere.
+pub(crate) fn without_requests(
+    template: &Template,
+    event_function: impl Fn(&FunctionDef) -> EventFunction,
+) -> Functions {
+    let mut functions = Functions::default();
+    for def in &template.functions {
+        for event in &def.events {
+            match event {
+                EventDef::Schedule(schedule) => {
+                    functions.schedules.push((schedule.clone(), event_function(def)));
+                }
+                EventDef::Stream(mapping) => functions.mappings.push((mapping.clone(), event_function(def))),
+                EventDef::HttpApi { .. } | EventDef::FunctionUrl => {}
+            }
+        }
+    }
+    functions
+}
+
 async fn build_one(def: &FunctionDef, boot: &Boot, tools: &Arc<dyn DevTools>) -> anyhow::Result<Built> {
     Ok(match def.binary.as_str() {
         "webhook" => Built::Http(af_webhook::build(boot).await?),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::cargo_lambda;
 use crate::seed::Demo;
 use crate::stack::Stack;
 
@@ -22,11 +23,11 @@ const LOCK_FILE: &str = "lock";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DevFile {
-    /// The public URL.
+    /// The public URL. Without functions, that of `cargo lambda watch`.
     pub url: String,
     /// An admin key.
     pub admin_key: String,
-    /// The Bot API of the emulator.
+    /// The Bot API of the emulator, at the URL of `dev` itself.
     pub telegram_url: String,
     /// The AWS endpoint, for functions that run in their own process.
     pub aws_endpoint_url: String,
@@ -110,7 +111,10 @@ impl Home {
     /// Returns an error if the file cannot be written.
     pub fn announce(&self, stack: &Stack) -> anyhow::Result<DevFile> {
         let file = DevFile {
-            url: stack.url.clone(),
+            url: stack
+                .cargo_lambda
+                .as_ref()
+                .map_or_else(|| stack.url.clone(), |_| cargo_lambda::public_url()),
             admin_key: stack.admin_key.clone(),
             telegram_url: stack.url.clone(),
             aws_endpoint_url: stack.aws_url.clone(),

@@ -62,8 +62,9 @@ impl StackOptions {
 /// Where the functions of the template run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FunctionsIn {
-    /// Nowhere: only the AWS endpoint and the emulators run.
-    Nowhere,
+    /// Beside the stack, in `cargo lambda watch`, by the clock of the machine. The stack runs the AWS endpoint, the
+    /// emulators, the streams and the schedules.
+    CargoLambda,
     /// In the process of the stack, by its virtual clock.
     Stack,
     /// In processes of their own, by the clock of the machine. The folder has the built binaries.

@@ -43,7 +43,7 @@ use crate::polling::UpdatePoller;
 use crate::seed::Demo;
 use crate::server::serve;
 use crate::table_streams::TableStreams;
-use crate::{control, functions, guard, seed};
+use crate::{cargo_lambda, control, functions, guard, seed};
 
 /// The path of the emulator's Machines API.
 const FLY_API_PATH: &str = "/_local/fly/v1";
@@ -107,7 +107,7 @@ impl Stack {
         let background = Background::default();
         let clock = clock_control(&options, &background);
         let tools = console_tools(clock.clone(), &telegram, &admin_key, &boot.entropy);
-        let cargo_lambda = (options.functions == FunctionsIn::Nowhere)
+        let cargo_lambda = (options.functions == FunctionsIn::CargoLambda)
             .then(|| CargoLambda::of(&template, &aws_url, &aws_credentials));
         let launcher = launcher(&options, &boot, &aws_url, &aws_credentials);
         let (functions, console) = built(&options, &template, &boot, tools.clone(), launcher).await?;
@@ -124,7 +124,7 @@ impl Stack {
         let demo = demo(&options, &operator, &url, &telegram).await?;
         let (demo, webhook) = demo.map_or((None, None), |(demo, webhook)| (Some(demo), webhook));
         demo.iter().for_each(|demo| tools.demo.set(demo.clone()).expect("the demo is created once"));
-        let console_link = tools.link_from(&url).filter(|_| options.functions != FunctionsIn::Nowhere);
+        let console_link = tools.link_from(&url).filter(|_| options.functions != FunctionsIn::CargoLambda);
         let streams = Arc::new(TableStreams(aws.engine().clone()));
         let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
         let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
@@ -222,8 +222,8 @@ async fn built(
     tools: Arc<dyn DevTools>,
     launcher: Option<Launcher>,
 ) -> anyhow::Result<(Functions, Router)> {
-    if options.functions == FunctionsIn::Nowhere {
-        return Ok((Functions::default(), Router::new()));
+    if options.functions == FunctionsIn::CargoLambda {
+        return Ok((functions::without_requests(template, cargo_lambda::event_function), Router::new()));
     }
     let builder = match launcher {
         Some(launcher) => Builder::Processes(launcher),
@@ -240,15 +240,19 @@ async fn demo(
     url: &str,
     telegram: &TelegramEmulator,
 ) -> anyhow::Result<Option<(Demo, Option<OwnWebhook>)>> {
-    if !options.demo || options.functions == FunctionsIn::Nowhere {
+    if !options.demo {
         return Ok(None);
     }
+    let url = match options.functions {
+        FunctionsIn::CargoLambda => cargo_lambda::public_url(),
+        FunctionsIn::Stack | FunctionsIn::Processes(_) => url.to_owned(),
+    };
     Ok(Some(match &options.real_bot {
         Some(bot) => {
             let (demo, webhook) = seed::real_demo(operator, &bot.token).await?;
             (demo, Some(webhook))
         }
-        None => (seed::demo(operator, url, telegram).await?, None),
+        None => (seed::demo(operator, &url, telegram).await?, None),
     }))
 }
 
@@ -331,7 +335,7 @@ async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FlyEmulat
 fn check_clock(options: &StackOptions) -> anyhow::Result<()> {
     let is_moved = options.clock.offset() > Millis::default();
     ensure!(
-        !is_moved || !matches!(options.functions, FunctionsIn::Processes(_)),
+        !is_moved || options.functions == FunctionsIn::Stack,
         "the clock of this data folder has been moved, but functions in processes of their own go by the clock of this \
          machine; add --reset, or choose another --data-dir"
     );
@@ -340,7 +344,7 @@ fn check_clock(options: &StackOptions) -> anyhow::Result<()> {
 
 /// The control of the clock. Processes go by the clock of the machine.
 fn clock_control(options: &StackOptions, background: &Background) -> ClockControl {
-    let is_movable = !matches!(options.functions, FunctionsIn::Processes(_));
+    let is_movable = options.functions == FunctionsIn::Stack;
     ClockControl { clock: options.clock.clone(), background: background.clone(), is_movable }
 }
 

@@ -23,7 +23,7 @@ pub struct Clock {
 
 impl Clock {
     pub async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let url = format!("{}/_local/clock", DevFile::read(data_dir)?.url);
+        let url = format!("{}/_local/clock", DevFile::read(data_dir)?.telegram_url);
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

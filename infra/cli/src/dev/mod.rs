@@ -60,7 +60,7 @@ pub struct Dev {
     /// Start no worker processes; start your own with `workers register`
     #[arg(long)]
     no_workers: bool,
-    /// Only the AWS endpoint and the emulators, for functions that run alone
+    /// No functions here: they run in `cargo lambda watch`, which the streams and schedules of this process call
     #[arg(long, conflicts_with = "functions")]
     no_functions: bool,
     /// How the functions run: in this process, or as on Lambda, each in processes of its own with a Runtime API. Workers then
@@ -207,7 +207,7 @@ impl Dev {
         let is_lambda = self.functions == FunctionsOption::Lambda;
         ensure!(is_lambda || self.functions_dir.is_none(), "--functions-dir: add --functions lambda");
         if self.no_functions {
-            return Ok(FunctionsIn::Nowhere);
+            return Ok(FunctionsIn::CargoLambda);
         }
         if !is_lambda {
             return Ok(FunctionsIn::Stack);
@@ -317,7 +317,7 @@ mod tests {
         for (args, functions, provider) in [
             (&[][..], FunctionsIn::Stack, ProviderOption::Local),
             (&["--provider", "fly"], FunctionsIn::Stack, ProviderOption::Fly),
-            (&["--no-functions"], FunctionsIn::Nowhere, ProviderOption::Fly),
+            (&["--no-functions"], FunctionsIn::CargoLambda, ProviderOption::Fly),
             (&["--functions", "lambda"], FunctionsIn::Processes(beside), ProviderOption::Fly),
         ] {
             assert_eq!(places(args).unwrap(), (functions, provider), "{args:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use af_domain::time::Timestamp;
-use af_local::{FunctionsIn, Stack, StackOptions};
+use af_local::{Stack, StackOptions};
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::template::Template;
 use aws_sdk_s3::Client;
@@ -19,10 +19,7 @@ const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 async fn a_stack_has_the_buckets_of_its_template_and_serves_presigned_urls() {
     let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
     let [bucket] = <[_; 1]>::try_from(Template::parse(&template, &BTreeMap::new()).unwrap().buckets).unwrap();
-    let options = StackOptions {
-        functions: FunctionsIn::Nowhere,
-        ..StackOptions::in_memory(template, VirtualClock::frozen_at(START))
-    };
+    let options = StackOptions::in_memory(template, VirtualClock::frozen_at(START));
     let stack = Stack::start(options).await.unwrap();
     let client = Client::new(&stack.aws.sdk_config(RetryConfig::disabled()));
     let body = ByteStream::from_static(b"from the stack");
