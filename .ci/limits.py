@@ -82,6 +82,9 @@ class Names:
                 return self.substitute(argument)
             if name == "Fn::If":
                 return max((self.value(branch) for branch in argument[1:]), key=lambda branch: len(compact(branch)))
+            if name == "Fn::Split":
+                separator, text = argument
+                return self.value(text).split(separator)
             if name.startswith("Fn::"):
                 raise ValueError(f"{name} has no longest value")
         values = {name: self.value(item) for name, item in value.items()}

@@ -197,6 +197,9 @@ pub(crate) async fn build(template: &Template, builder: &Builder<'_>) -> anyhow:
         }
     }
     functions.gateway = gateway::router(routes)?;
+    if let Some(cors) = &template.cors {
+        functions.gateway = functions.gateway.layer(cors.layer().map_err(anyhow::Error::msg)?);
+    }
     Ok(functions)
 }
 

@@ -17,6 +17,7 @@ mod server;
 mod stack;
 mod table_streams;
 
+pub use af_sam::cors::is_origin;
 pub use functions::{permissions_of, streamed_routes};
 pub use home::{DevFile, Home};
 pub use machine_processes::MachineProcesses;

@@ -27,6 +27,8 @@ pub struct StackOptions {
     pub worker_env: BTreeMap<String, String>,
     /// Where the functions of the template run.
     pub functions: FunctionsIn,
+    /// The origins of web apps whose pages may call the API.
+    pub allowed_origins: Vec<String>,
     /// Whether the stack has a demo agent with a bot and a user.
     pub demo: bool,
     /// A real bot for the demo agent, instead of one of the emulator.
@@ -53,6 +55,7 @@ impl StackOptions {
             workers_on: WorkersOn::Local,
             worker_env: BTreeMap::new(),
             functions: FunctionsIn::Stack,
+            allowed_origins: Vec::new(),
             demo: false,
             real_bot: None,
         }

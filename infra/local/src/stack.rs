@@ -193,6 +193,7 @@ fn template(options: &StackOptions, url: &str) -> anyhow::Result<Template> {
         ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
         ("TelegramApiUrl".to_owned(), telegram.to_owned()),
         ("FlyApiUrl".to_owned(), format!("{url}{FLY_API_PATH}")),
+        ("AllowedOrigins".to_owned(), options.allowed_origins.join(",")),
     ]);
     Template::parse(&options.template, &parameters).context("the template cannot be used")
 }

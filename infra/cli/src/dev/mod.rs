@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_local::{DevFile, FunctionsIn, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
+use af_local::{DevFile, FunctionsIn, Home, MachineProcesses, Stack, StackOptions, WorkersOn, is_origin};
 use af_providers::{LocalOptions, LocalProvider, ProviderKind, Providers};
 use af_runtime::virtual_clock::VirtualClock;
 use anyhow::{Context, bail, ensure};
@@ -67,6 +67,9 @@ pub struct Dev {
     /// are machines of the Fly emulator
     #[arg(long, value_enum, default_value_t)]
     functions: FunctionsOption,
+    /// An origin of a web app whose pages may call the API from a browser, for example http://localhost:3000; may be repeated
+    #[arg(long = "allowed-origin", value_name = "ORIGIN", value_parser = origin)]
+    allowed_origins: Vec<String>,
     /// The folder with the built functions for `--functions lambda`; that of this program by default
     #[arg(long, value_name = "FOLDER")]
     functions_dir: Option<PathBuf>,
@@ -134,6 +137,7 @@ impl Dev {
 
         let functions = self.functions_in()?;
         let provider = self.provider(&functions)?;
+        let has_virtual_clock = functions == FunctionsIn::Stack;
         let real_bot = self.telegram_token_file.as_deref();
         let real_bot = real_bot.map(|file| real_bot::read(file, &self.telegram_api_url)).transpose()?;
         let folder = self.folder(&target.data_dir)?;
@@ -153,13 +157,14 @@ impl Dev {
             workers_on: workers_on(provider, workers.clone()),
             worker_env: chosen.shown_env,
             functions,
+            allowed_origins: self.allowed_origins.clone(),
             demo: !self.no_demo,
             real_bot,
         })
         .await?;
         let announced = folder.home.announce(&stack);
         if let Ok(file) = &announced {
-            welcome(file, stack.console_link.as_deref(), folder.home.dir());
+            welcome(file, stack.console_link.as_deref(), folder.home.dir(), has_virtual_clock);
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -243,6 +248,11 @@ impl Dev {
     }
 }
 
+fn origin(text: &str) -> Result<String, String> {
+    let problem = "an origin is a scheme and a host, such as http://localhost:3000, without a path";
+    if is_origin(text) { Ok(text.to_owned()) } else { Err(problem.to_owned()) }
+}
+
 fn workers_on(provider: ProviderOption, workers: Option<LocalProvider>) -> WorkersOn {
     match provider {
         ProviderOption::Local => WorkersOn::Local,
@@ -270,7 +280,7 @@ async fn stop(stack: Stack, workers: Option<LocalProvider>) -> anyhow::Result<()
     first.and(stop_workers().await)
 }
 
-fn welcome(file: &DevFile, console_link: Option<&str>, dir: &Path) {
+fn welcome(file: &DevFile, console_link: Option<&str>, dir: &Path, has_virtual_clock: bool) {
     output::line(&format!("agent-factory is ready at {}", file.url));
     if let Some(link) = console_link {
         output::line(&format!("  open: {link}"));
@@ -287,7 +297,9 @@ fn welcome(file: &DevFile, console_link: Option<&str>, dir: &Path) {
         output::line("\ntry, in another terminal:");
         output::line(&format!("  cargo run --{at} chat {} \"hello\"", demo.agent_key));
         output::line(&format!("  cargo run --{at} workers list"));
-        output::line(&format!("  cargo run --{at} dev clock --advance 30m"));
+        if has_virtual_clock {
+            output::line(&format!("  cargo run --{at} dev clock --advance 30m"));
+        }
     }
 }
 

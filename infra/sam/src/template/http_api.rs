@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::EventDef;
 use super::error::TemplateError;
 use super::property::Properties;
-use super::scope::{Resource, Scope, invocation_uri};
+use super::scope::{Resource, Scope, invocation_uri, text};
+use crate::cors::CorsDef;
 use crate::gateway::{GatewayError, RouteMethod, check_path};
 
 /// The key of an operation that serves all methods.
@@ -16,6 +19,8 @@ const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
 /// The key of the integration in an operation, and of all integrations in the components.
 const INTEGRATION: &str = "x-amazon-apigateway-integration";
 const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
+/// The key of the CORS rules.
+const CORS: &str = "x-amazon-apigateway-cors";
 /// The only supported type of integration: the function gets the whole request.
 const LAMBDA_PROXY: &str = "aws_proxy";
 
@@ -50,6 +55,29 @@ pub(super) fn routes<'t>(
         }
     }
     Ok(routes)
+}
+
+/// The CORS rules.
+pub(super) fn cors<'t>(
+    scope: &'t Scope<'t>,
+    resource: &Resource<'t>,
+) -> Result<Option<CorsDef>, TemplateError> {
+    let body = Properties::of(scope, resource, "Properties")?.required_mapping("DefinitionBody")?;
+    let Some(rules) = body.mapping(CORS)? else { return Ok(None) };
+    let texts = |name: &str| -> Result<Vec<String>, TemplateError> {
+        let items = rules.list(name)?.unwrap_or_default();
+        let item = |item: Value| text(&item).ok_or_else(|| rules.at(name).expected("a text", &item));
+        items.into_iter().map(item).collect()
+    };
+    let cors = CorsDef {
+        origins: texts("allowOrigins")?,
+        methods: texts("allowMethods")?,
+        headers: texts("allowHeaders")?,
+        exposed: texts("exposeHeaders")?,
+        max_age_secs: rules.integer("maxAge", 0..=86_400)?.unwrap_or_default(),
+    };
+    cors.layer().map(drop).map_err(|problem| body.at(CORS).problem(problem))?;
+    Ok(Some(cors))
 }
 
 /// The function of each integration, by the reference that operations use.

@@ -31,6 +31,7 @@ impl Scope<'_> {
                 self.attribute(resource, attribute, at, depth)?
             }
             "Fn::Sub" => self.substitute(argument, at, depth)?,
+            "Fn::Split" => return self.split(argument, at, depth),
             "Fn::Equals" | "Fn::Not" => {
                 return Err(at.unsupported_intrinsic(format!("{name} outside of a condition")));
             }
@@ -84,6 +85,14 @@ impl Scope<'_> {
         }
         result.push_str(rest);
         Ok(result)
+    }
+
+    fn split(&self, argument: &Value, at: &Place, depth: usize) -> Result<Option<Value>, TemplateError> {
+        let [separator, joined] = arguments("Fn::Split", argument, at)?;
+        let separator = literal("Fn::Split", separator, at)?;
+        let joined = self.resolve(joined, at, depth)?.as_ref().and_then(text);
+        let joined = joined.ok_or_else(|| bad("Fn::Split", "needs a text", at))?;
+        Ok(Some(joined.split(separator).map(Value::from).collect()))
     }
 
     /// An operand of `Fn::Equals`.

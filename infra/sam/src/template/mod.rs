@@ -12,7 +12,7 @@
 //! | `AWS::S3::Bucket` | name |
 //! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), policies, events, URL with `RESPONSE_STREAM` |
 //! | events | `Schedule`, `ScheduleV2`, `DynamoDB` |
-//! | `AWS::Serverless::HttpApi` | the paths and integrations of `DefinitionBody` |
+//! | `AWS::Serverless::HttpApi` | the paths, integrations and CORS rules of `DefinitionBody` |
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,7 @@ mod yaml;
 
 pub use error::{Place, TemplateError};
 
+use crate::cors::CorsDef;
 use crate::gateway::RouteMethod;
 use crate::schedule::ScheduleDef;
 use crate::stream::Mapping;
@@ -65,6 +66,8 @@ pub struct Template {
     pub buckets: Vec<String>,
     /// Its functions.
     pub functions: Vec<FunctionDef>,
+    /// The CORS rules of its HTTP API.
+    pub cors: Option<CorsDef>,
 }
 
 /// A table.
@@ -129,7 +132,8 @@ impl Template {
     pub fn parse(yaml: &str, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let document = yaml::read(yaml)?;
         let scope = Scope::new(&document, parameters)?;
-        let mut template = Self { tables: Vec::new(), buckets: Vec::new(), functions: Vec::new() };
+        let mut template =
+            Self { tables: Vec::new(), buckets: Vec::new(), functions: Vec::new(), cors: None };
         let mut routes = Vec::new();
         for resource in scope.resources()? {
             match resource.kind {
@@ -138,7 +142,10 @@ impl Template {
                 "AWS::Serverless::Function" => {
                     template.functions.push(function::function(&scope, &resource)?)
                 }
-                "AWS::Serverless::HttpApi" => routes.extend(http_api::routes(&scope, &resource)?),
+                "AWS::Serverless::HttpApi" => {
+                    routes.extend(http_api::routes(&scope, &resource)?);
+                    template.cors = http_api::cors(&scope, &resource)?;
+                }
                 kind if UNSUPPORTED.contains(&kind) => {
                     let unsupported = format!("resources of type {kind} are not run locally");
                     return Err(resource.place().problem(unsupported));

@@ -3,6 +3,7 @@
 //! The linters check the form of the template; these tests check its content. Each rule is a function from a template
 //! to its faults. It has a test with a template that breaks it and a test with the real template.
 
+mod cors;
 mod deployment;
 mod events;
 mod expansion;
