@@ -1,7 +1,7 @@
 //! Calls with an idempotency key. A repetition within a day has no effect and gets the same answer.
 //!
 //! A call that creates a resource with one transaction adds its record to the transaction, and finds it with
-//! [`find_record`]. A call with another effect runs inside [`answered_once`].
+//! `find_record`. A call with another effect runs inside [`answered_once`].
 
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
