@@ -25,6 +25,8 @@ use crate::auth_limit::ClientAddress;
 
 /// What a path segment may hold unencoded (RFC 3986, "unreserved").
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a greedy parameter may hold unencoded: also the slashes between its segments.
+const ENCODED_GREEDY: &AsciiSet = &ENCODED.remove(b'/');
 
 /// What no query of a URI may contain.
 const NOT_IN_QUERY: &AsciiSet =
@@ -114,7 +116,7 @@ fn address(request: &Request) -> Option<ClientAddress> {
     context.http.source_ip.as_deref()?.parse().ok().map(ClientAddress)
 }
 
-/// `None` when the gateway names no route, or a route with a greedy parameter. The path stays unchanged then.
+/// `None` when the gateway names no route. The path stays unchanged then.
 fn encoded_uri(request: &Request) -> Option<Uri> {
     let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
         return None;
@@ -125,7 +127,12 @@ fn encoded_uri(request: &Request) -> Option<Uri> {
     for segment in route.split('/').skip(1) {
         target.push('/');
         match segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}')) {
-            Some(name) => target.extend(utf8_percent_encode(parameters.first(name)?, ENCODED)),
+            Some(name) => {
+                // The gateway names a greedy parameter (`{path+}`) without its plus sign.
+                let greedy = name.strip_suffix('+').map(|name| (name, ENCODED_GREEDY));
+                let (name, encoded) = greedy.unwrap_or((name, ENCODED));
+                target.extend(utf8_percent_encode(parameters.first(name)?, encoded));
+            }
             None => target.push_str(segment),
         }
     }

@@ -50,7 +50,8 @@ pub(super) fn event(parts: &Parts, body: &[u8], source: &Source, id: &str, now: 
             parts.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         headers.insert(name.as_str(), values.collect::<Vec<_>>().join(","));
     }
-    let cookies: Vec<_> = header(COOKIE).into_iter().flat_map(|cookies| cookies.split("; ")).collect();
+    let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let cookies: Vec<_> = cookies.flat_map(|cookies| cookies.split("; ")).collect();
     let address = parts.extensions.get::<ClientAddress>().map(|address| address.0.to_string());
     json!({
         "version": "2.0",
@@ -187,14 +188,15 @@ mod tests {
             .header("content-type", "application/json")
             .header("x-many", "1")
             .header("x-many", "2")
-            .header("cookie", "a=1; b=2");
+            .header("cookie", "a=1; b=2")
+            .header("cookie", "c=3");
         let source = Source::Route("POST /v1/users/{userId}/files/{rest+}".to_owned());
         let event = event_of(request.body(()).unwrap(), b"{}", source);
         assert_eq!(event["rawPath"], "/v1/users/a%41 b/files/x/y#z");
         assert_eq!(event["pathParameters"], json!({"userId": "a%41 b", "rest": "x/y#z"}));
         assert_eq!(event["rawQueryString"], "q=a%20b&q=2");
         assert_eq!(event["headers"], json!({"content-type": "application/json", "x-many": "1,2"}));
-        assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
+        assert_eq!(event["cookies"], json!(["a=1", "b=2", "c=3"]));
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{}"), &json!(false)));
     }
 

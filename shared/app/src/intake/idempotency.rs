@@ -45,7 +45,10 @@ pub async fn answered_once<T: Serialize + DeserializeOwned>(
     let answer = match effect.await {
         Ok(answer) => answer,
         Err(error) => {
-            app.store.abandon_call_if_begun(once, &run).await?;
+            // The caller needs the reason of the refusal more than this failure: the key is free after a minute in any case.
+            if let Err(failure) = app.store.abandon_call_if_begun(once, &run).await {
+                tracing::warn!(error = %failure, "the record of a failed call was not removed");
+            }
             return Err(error);
         }
     };

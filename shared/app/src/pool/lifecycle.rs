@@ -68,10 +68,6 @@ pub(crate) async fn finish_drain(
     }
     let Ok(mut stopping) = worker.finish_drain(owned.as_ref(), now) else { return Ok(Outcome::Stale) };
     stopping.snapshot_missed = owes && snapshot != FinalSnapshot::Waived;
-    if stopping.snapshot_missed {
-        Metric::SnapshotMissed.count();
-        tracing::warn!(worker = %id, "a worker leaves without its final snapshot");
-    }
     let freed = match &owned {
         None => None,
         Some(before) => match before.released_by(id, now, policies) {
@@ -80,7 +76,13 @@ pub(crate) async fn finish_drain(
         },
     };
     let freed = freed.as_ref().map(|(before, after)| (*before, after));
-    Ok(app.store.finish_drain_if_draining(&stopping, freed, policies).await?.into())
+    let outcome: Outcome = app.store.finish_drain_if_draining(&stopping, freed, policies).await?.into();
+    // A worker that still waits for its message, or that another call has changed, has not left.
+    if stopping.snapshot_missed && outcome == Outcome::Done {
+        Metric::SnapshotMissed.count();
+        tracing::warn!(worker = %id, "a worker leaves without its final snapshot");
+    }
+    Ok(outcome)
 }
 
 /// The conversation that names `worker` as its owner, as it is now.

@@ -63,8 +63,14 @@ pub async fn register(
                 let detail = format!("conversation {wanted} belongs to agent {}", before.agent);
                 return Err(Refusal::new(Code::AgentMismatch, detail).into());
             }
-            let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
-            let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
+            let Some(after) = before.assigned_to(&worker.id, now, &policies) else {
+                // The same call may have been sent twice at the same time.
+                if idempotency::find_record(app, once).await?.is_some() {
+                    return registered_before(app, &worker.id, public_url).await;
+                }
+                let detail = format!("conversation {wanted} has an owner");
+                return Err(Refusal::new(Code::Conflict, detail).into());
+            };
             worker.assignment = Some(Assignment::to(&before, now));
             app.store.register_if_free(&worker, &before, &after, None, once, &policies).await?
         }

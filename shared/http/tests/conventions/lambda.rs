@@ -1,4 +1,4 @@
-use af_domain::ids::{ConsumerUserId, MessageId};
+use af_domain::ids::{ConsumerUserId, DocumentPath, MessageId};
 use af_http::{ApiPath, ApiQuery};
 use axum::Router;
 use axum::routing::get as on_get;
@@ -55,8 +55,12 @@ fn event(route_key: &str, raw_path: &str, user: &str) -> Value {
 }
 
 async fn response_to_event(event: &Value) -> (u16, Value) {
-    let payload: ApiGatewayV2httpRequest = serde_json::from_value(event.clone()).unwrap();
     let router = Router::new().route("/v1/users/{consumerUserId}/messages/{messageId}", on_get(show));
+    response_of(router, event).await
+}
+
+async fn response_of(router: Router, event: &Value) -> (u16, Value) {
+    let payload: ApiGatewayV2httpRequest = serde_json::from_value(event.clone()).unwrap();
     enable_logs();
     let service = af_http::lambda_service(af_http::service(router));
     let response = service.oneshot(LambdaEvent::new(payload, Context::default())).await.unwrap();
@@ -78,6 +82,23 @@ async fn an_id_that_the_gateway_decoded_is_not_decoded_again() {
 async fn an_id_with_a_slash_stays_one_segment() {
     let answer = response_to(ROUTE, "/v1/users/a/b/messages/tg:1:2", "a/b").await;
     assert_eq!(answer, (200, json!(["a/b", "tg:1:2", "a b"])));
+}
+
+async fn show_document(ApiPath((user, path)): ApiPath<(ConsumerUserId, DocumentPath)>) -> String {
+    json!([user.as_str(), path.as_str()]).to_string()
+}
+
+#[tokio::test]
+async fn an_id_before_a_greedy_parameter_is_not_decoded_again() {
+    const DOCUMENT: &str = "memory/2026-11-30.md";
+    for user in ["a%41 ü", "a/b", "a?b", "a#b"] {
+        let raw_path = format!("/v1/users/{user}/documents/{DOCUMENT}");
+        let mut event = event("GET /v1/users/{consumerUserId}/documents/{path+}", &raw_path, user);
+        event["pathParameters"]["path"] = DOCUMENT.into();
+        let router =
+            Router::new().route("/v1/users/{consumerUserId}/documents/{*path}", on_get(show_document));
+        assert_eq!(response_of(router, &event).await, (200, json!([user, DOCUMENT])), "{user}");
+    }
 }
 
 #[tokio::test]

@@ -75,3 +75,20 @@ async fn for_a_key_of_a_company_the_templates_and_jobs_of_others_do_not_exist() 
     call(Method::PATCH, &at(&own)).json(&json!({"enabled": false})).send().await.body_of(200);
     call(Method::DELETE, &at(&own)).send().await.body_of(204);
 }
+
+#[tokio::test]
+async fn a_call_with_the_token_of_one_company_gets_no_job_of_another() {
+    let world = World::new().await;
+    world.bind("ann", "support").await;
+    let mut answers = Vec::new();
+    for company in ["acme", "other"] {
+        let key = json!({"name": "k", "scopes": ["app"], "companyId": company});
+        let key = world.api.post("/v1/keys", key).send().await.body_of(201);
+        let token = world.api.post("/v1/users/ann/tokens", json!({})).key(key["key"].as_str().unwrap());
+        let token = token.send().await.body_of(201);
+        let call = world.api.post(JOBS, daily()).key(token["token"].as_str().unwrap());
+        answers.push(call.header("idempotency-key", "first").send().await);
+    }
+    assert_eq!(answers[0].status.as_u16(), 201);
+    assert_eq!(answers[1].problem(), (422, "idempotency_mismatch"));
+}

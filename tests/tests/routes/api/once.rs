@@ -36,10 +36,12 @@ async fn a_repeated_registration_makes_one_worker_and_returns_its_token_again() 
 
 #[tokio::test]
 async fn concurrent_calls_with_one_idempotency_key_have_one_effect_and_one_response() {
-    let world = World::new().await;
-    let body = json!({"workerId": "w-1"});
-    let (one, other) = tokio::join!(register(&world, body.clone()), register(&world, body));
-    assert_eq!(one.body_of(201), other.body_of(201));
+    for body in [json!({"workerId": "w-1"}), json!({"workerId": "w-1", "conversationId": "c"})] {
+        let world = World::new().await;
+        world.enqueue("c", "hello").await;
+        let (one, other) = tokio::join!(register(&world, body.clone()), register(&world, body));
+        assert_eq!(one.body_of(201), other.body_of(201));
+    }
     let world = World::new().await;
     let (one, other) = tokio::join!(make_key(&world, "n"), make_key(&world, "n"));
     assert_eq!(one.body_of(201), other.body_of(201));

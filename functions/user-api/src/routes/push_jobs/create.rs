@@ -2,7 +2,7 @@ use af_api::problem::IdempotencyHeader;
 use af_api::push::{PushJobBody, PushJobRequest};
 use af_app::intake::idempotency;
 use af_app::push::jobs::{self, NewJob};
-use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_domain::ids::{AgentKey, CompanyId, ConsumerUserId};
 use af_domain::refusal::Refusal;
 use af_http::{ApiJson, ApiPath, IdempotencyKey, Json, Problem, StatusCode};
 
@@ -32,7 +32,9 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<PushJobBody>), Problem> {
     let once = key.map(|key| {
         let said = serde_json::to_string(&request).unwrap_or_default();
-        let body = ["push-job", user.as_str(), agent.as_str(), &said];
+        let mut body = vec!["push-job", user.as_str(), agent.as_str(), &said];
+        // The tokens of a user share their idempotency keys, also those that keys of different companies have made.
+        body.extend(caller.company.as_ref().map(CompanyId::as_str));
         idempotency::call(&app, &caller.key_id, key.as_str(), &body)
     });
     let mut new = new_job(request)?;
