@@ -19,7 +19,9 @@ const NAMES: [(&str, &str); 5] = [
 /// The rules of `!If [HasAllowedOrigins, rules, no value]`.
 fn rules(value: &Value) -> &Value {
     let Value::Tagged(tagged) = value else { panic!("{value:?} depends on AllowedOrigins") };
-    let [condition, rules, _] = &tagged.value.as_sequence().unwrap()[..] else { panic!("{value:?}") };
+    let [condition, rules, _] = &tagged.value.as_sequence().expect("Fn::If has a list")[..] else {
+        panic!("{value:?}")
+    };
     assert_eq!(condition.as_str(), Some("HasAllowedOrigins"));
     rules
 }
