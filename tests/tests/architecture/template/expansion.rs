@@ -205,6 +205,13 @@ impl Names<'_> {
                 let length = |branch: &Value| if branch.is_null() { 0 } else { branch.to_string().len() };
                 branches.max_by_key(length).unwrap_or_default()
             }
+            ("!Split", Yaml::Sequence(parts)) => {
+                let parts: Vec<_> = parts.iter().map(|part| self.value(part)).collect();
+                let [Value::String(separator), Value::String(text)] = &parts[..] else {
+                    panic!("!Split has a separator and a text: {parts:?}")
+                };
+                text.split(separator.as_str()).map(Value::from).collect()
+            }
             _ => panic!("{tag} {argument:?} has no longest value"),
         }
     }
